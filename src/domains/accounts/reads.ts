@@ -27,7 +27,8 @@ export async function authenticate(
   if (!token || !isSameText(token.secretHash, hash) || !isAlive(token, now())) {
     throw new Unauthenticated()
   }
-  // A failed write, as on a full disk, must not prevent reads. Other errors recur in the next statement.
+  // A failed write, for example on a full disk, must not prevent reads. Any other error recurs in the next
+  // statement.
   if (now() - (token.lastUsedAt ?? 0) > LAST_USED_PRECISION_MS)
     await markUsed(db, token.id, now()).catch(() => {})
   return viewerFrom(token)
@@ -40,11 +41,11 @@ const tokensByHash = prepared((db, hash: string) =>
 /** Loads users by id, with null for each that does not exist. */
 export const usersById = rowsById('users')
 
-/** Returns the user with this email address, in lower case, or undefined. */
+/** Returns the user with this email address, or undefined. `email` must be in lower case. */
 export const userByEmail = (db: Db | Tx, email: string): Promise<UserRow | undefined> =>
   db.selectFrom('users').selectAll().where('email', '=', email).executeTakeFirst()
 
-/** Name of the setting with the id of the user that the first start created. */
+/** Name of the setting that stores the id of the user that the first start created. */
 export const FIRST_OWNER = 'firstOwner'
 
 /** Returns whether this user is the one that the first start created. */
@@ -94,7 +95,7 @@ export async function viewerOf(
 }
 
 /**
- * Returns the viewer of a token for the end of a request that has already started: null if the token is
+ * Returns the viewer of a token at the end of a request that has already started: null if the token is
  * revoked, but not if it has only expired.
  */
 export async function viewerUnlessRevoked(db: Db | Tx, tokenId: string): Promise<Viewer> {
@@ -103,8 +104,8 @@ export async function viewerUnlessRevoked(db: Db | Tx, tokenId: string): Promise
 }
 
 /**
- * Throws Unauthenticated if the viewer's token is revoked. For the last transaction of a long request: expiry
- * is checked only when a request starts, revocation here as well.
+ * Throws Unauthenticated if the viewer's token is revoked. The last transaction of a long request calls it:
+ * expiry is checked only when a request starts, but revocation is checked again at its end.
  */
 export async function requireUnrevoked(db: Db | Tx, viewer: Viewer): Promise<void> {
   if (viewer && !(await viewerUnlessRevoked(db, viewer.tokenId))) throw new Unauthenticated()

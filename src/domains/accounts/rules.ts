@@ -4,7 +4,8 @@ import { InvalidInput } from '../../errors.ts'
 import { isSafeName, MAX_MARK_RUN } from '../../names.ts'
 
 /**
- * Throws InvalidInput if the name of a user or token is empty, too long, or could be mistaken for another.
+ * Throws InvalidInput if the name of a user or token is empty, has more than 200 characters, or contains
+ * characters that can make it look like another name (see isSafeName).
  */
 export function checkName(name: string) {
   if (name.trim() === '' || name.length > 200) {
@@ -21,7 +22,7 @@ export const newSecret = () => `hld_${randomBytes(32).toString('base64url')}`
 /** Returns the stored hash of a secret. Secrets are random, so one round of SHA-256 is enough. */
 export const hashSecret = (secret: string) => hash('sha256', secret)
 
-/** Returns the first characters of a generated secret, by which people distinguish tokens. */
+/** Returns the first characters of a generated secret, which help people to distinguish their tokens. */
 export const secretPrefix = (secret: string) => secret.slice(0, 8)
 
 /** Parses stored scopes, separated by spaces. Unknown scopes are ignored. */

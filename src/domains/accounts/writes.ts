@@ -11,7 +11,10 @@ type NewToken = {
   workspaceId: string | null
   scopes: readonly ApiScope[]
   expiresAt: number | null
-  /** The user and the token that create it; both absent if it is created on the server. */
+  /**
+   * The user who creates the token and the token that they use. Both are absent if the token is created on
+   * the server.
+   */
   issuerId?: string
   parentId?: string
   secret?: string
@@ -20,8 +23,8 @@ type NewToken = {
 const BATCH_SIZE = 500
 
 /**
- * Creates the owner and a token with all scopes on the first start, and returns its secret; later returns
- * null.
+ * On the first start, creates the owner and a token with all scopes, and returns the secret of the token. On
+ * later starts, returns null.
  */
 export async function ensureOwner(
   { db, now }: { db: Db; now: () => number },
@@ -41,8 +44,8 @@ export async function ensureOwner(
 }
 
 /**
- * Returns true in one process only: others that start at the same time wait here until it commits, and get
- * false.
+ * Returns true in one process only. Other processes that start at the same time wait here until its
+ * transaction commits, and get false.
  */
 async function claimFirstStart(tx: Tx): Promise<boolean> {
   const { numInsertedOrUpdatedRows } = await tx
@@ -65,7 +68,7 @@ export async function createUser(tx: Tx, user: NewUser): Promise<UserRow> {
     .executeTakeFirstOrThrow()
 }
 
-/** Creates a token. The returned secret is stored nowhere. */
+/** Creates a token. The returned secret is not stored anywhere. */
 export async function createToken(
   tx: Tx,
   { secret: chosen, scopes, ...token }: NewToken,
@@ -91,8 +94,9 @@ export async function createToken(
 }
 
 /**
- * Locks a token until the transaction ends, so that it cannot be revoked meanwhile: a revocation either sees
- * what is created with the token, or prevents it. Returns null if the token is revoked or expired.
+ * Locks a token until the transaction ends, so that it cannot be revoked meanwhile: a revocation either
+ * happens first and prevents what the transaction creates with the token, or happens later and sees it.
+ * Returns null if the token is revoked or expired.
  */
 export async function lockToken(tx: Tx, id: string, now: number): Promise<TokenRow | null> {
   const token = await tx
@@ -106,8 +110,9 @@ export async function lockToken(tx: Tx, id: string, now: number): Promise<TokenR
 }
 
 /**
- * Revokes tokens and all their descendants, also those below tokens that are already revoked. Does not revoke
- * `excludedId` and its descendants. Returns the tokens that this call revoked.
+ * Revokes the tokens `ids` and all their descendants, including the descendants of tokens that are already
+ * revoked. Skips `excludedId` when it is a descendant, and so the tokens below it, unless `ids` contains
+ * them. Returns the tokens that this call revoked.
  */
 export async function revokeTokens(
   tx: Tx,
@@ -126,8 +131,8 @@ export async function revokeTokens(
 }
 
 /**
- * Revokes these tokens without their descendants, which keep their parent and so still end when an ancestor
- * is revoked with its descendants. Returns the tokens that this call revoked.
+ * Revokes these tokens without their descendants. The descendants keep their parent, so they still end when
+ * an ancestor is revoked with its descendants. Returns the tokens that this call revoked.
  */
 export const revokeTokensAlone = (
   tx: Tx,

@@ -1,6 +1,6 @@
 import { InvalidInput } from '../../errors.ts'
 
-/** The actions that the activity log records. */
+/** Actions that the activity log records. */
 const activityActions = [
   'WORKSPACE_CREATED',
   'WORKSPACE_UPDATED',
@@ -36,7 +36,7 @@ export type ActivityAction = (typeof activityActions)[number]
 
 const MAX_ACTOR_IDS = 100
 
-/** Throws InvalidInput for a filter with more than 100 actor ids. */
+/** Throws InvalidInput for a filter with more than MAX_ACTOR_IDS actor ids. */
 export function checkActivityFilter({
   actorIds,
 }: {

@@ -6,22 +6,23 @@ import {
   signaturePattern,
 } from '../../signing/signing-keys.ts'
 
-/** The position of a client in the change log of a workspace, which a SyncCursor encodes. */
+/** Position of a client in the change log of a workspace. A SyncCursor encodes it. */
 export type SyncPosition = {
   /** The client has received everything up to this event. */
   seq: number
   /**
-   * Up to this event, a moved folder is sent with its whole subtree: the subtree may contain entries that a
-   * scan skipped or that the client has dropped.
+   * Number of the last event for which a moved folder is sent with its whole subtree, because the subtree may
+   * contain entries that a scan skipped or that the client has dropped.
    */
   resendUntil: number
-  /** The scan of a subtree that is in progress at event `seq`, or null. */
+  /** The scan that is in progress at event `seq`, or null. */
   scan: Scan | null
 }
 /** A scan of the whole workspace, or of the folder of event `seq`; `at` is null before the first entry. */
 export type Scan = { of: 'workspace' | 'event'; at: ScanPosition | null }
 /**
- * The position after a folder, whose path had the hash `mark`, and after one of its files if `file` is given.
+ * A position after a folder and, with `file`, after that file in the folder. `mark` is a hash of the path
+ * that the folder had then.
  */
 export type ScanPosition = {
   folderId: string
@@ -29,7 +30,7 @@ export type ScanPosition = {
   file: { createdAt: number; id: string } | null
 }
 
-/** seq, resendUntil, kind of the scan, folder, mark, and creation time and id of a file. */
+/** The groups are seq, resendUntil, kind of the scan, folder, mark, and creation time and id of a file. */
 const POSITION =
   /^(\d{1,16})(?:\.(\d{1,16})(?:\.([we])(?:\.([0-9a-f]{32})\.([\w-]{8})(?:\.(\d{1,16})\.([0-9a-f]{32}))?)?)?)?$/
 
@@ -76,7 +77,7 @@ export function decodeSyncCursor(
   const bytes = Buffer.from(cursor, 'base64url')
   const [, text = '', signature = ''] = SIGNED.exec(bytes.toString()) ?? []
   const position = parsePosition(text)
-  // Formatted again, so that only one spelling of a position is valid.
+  // Format the position again and compare, so that each position has exactly one valid cursor.
   const isCanonical =
     position && formatPosition(position) === text && bytes.toString('base64url') === cursor
   if (isCanonical && isSignature(keys, 'sync', `${workspaceId} ${text}`, signature, MAC_LENGTH))

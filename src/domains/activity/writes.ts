@@ -13,7 +13,7 @@ export type Activity = {
   details?: Record<string, unknown>
 }
 
-/** Called for every event that is logged: higher layers update their own data about entries from it. */
+/** Called for every logged event, so that higher layers update their own data about entries. */
 export const recorded = hook<{ ctx: LogContext; event: ActivityRow }>()
 
 /** Appends an event to the log of a workspace, with the viewer as its actor. */

@@ -5,9 +5,8 @@ import { memberName, versionName } from './zip/members.ts'
 export const MANIFEST_HEAD = '{"format":"holdall-archive","formatVersion":1,"entries":[\n'
 export const MANIFEST_TAIL = '\n]}\n'
 
-/** One entry of the manifest. */
 export type ManifestEntry = {
-  /** Relative to the archived folder. */
+  /** Path relative to the archived folder. */
   path: string
   kind: 'folder' | 'file'
   id?: string
@@ -29,7 +28,7 @@ export type ManifestVersion = {
   mediaType?: string
   comment: string | null
   createdAt?: string
-  /** The name of the archive member that holds its bytes. */
+  /** Name of the archive member with the bytes of this version. */
   member: string
 }
 
@@ -83,9 +82,9 @@ const columns = [
 export const CSV_HEAD = `${columns.join(',')}\r\n`
 
 /**
- * Returns one CSV line (RFC 4180) with tags separated by "; " and metadata and versions as JSON. A text that
- * a spreadsheet would evaluate as a formula gets a "'" in front. To parse the CSV, remove the first "'" of
- * every cell that matches FORMULA.
+ * Returns one CSV line (RFC 4180) with tags separated by "; " and with metadata and versions as JSON. A "'"
+ * is put before a text that a spreadsheet would evaluate as a formula. To parse the CSV, remove the first "'"
+ * of every cell that matches FORMULA.
  */
 export const csvLine = (entry: ManifestEntry) =>
   `${columns.map((column) => csvCell(entry[column], column)).join(',')}\r\n`
@@ -102,8 +101,9 @@ function csvCell(value: unknown, column: string): string {
 }
 
 /**
- * Characters that start a formula in spreadsheets (OWASP, "CSV Injection"), including the full-width ones.
- * Preceding quotes match too, so that an added quote can be distinguished from an original one.
+ * Matches texts that spreadsheets evaluate as formulas (OWASP, "CSV Injection"), also if they start with a
+ * full-width character. Preceding quotes match too, so that an added quote can be distinguished from an
+ * original one.
  */
 const FORMULA = /^'*[=+\-@\t\r\n＝＋－＠]/
 

@@ -22,7 +22,6 @@ export type ArchivePlan = {
   central: { offset: number; size: number; count: number }
   /** All members except the manifest, which is the last member. */
   members: () => AsyncGenerator<Planned>
-  /** The entries of the manifest. */
   manifestEntries: () => AsyncGenerator<ManifestEntry>
   openManifest: TempFile['read']
 } & AsyncDisposable
@@ -30,9 +29,9 @@ export type ArchivePlan = {
 const MAX_ATTEMPTS = 3
 
 /**
- * Plans the archive of a folder. Scans the tree once into two temporary files, so that memory use does not
- * grow with the number of entries and changes during the download do not affect the archive. If the tree
- * changes during the scan, it is scanned again, up to MAX_ATTEMPTS times.
+ * Plans the archive of a folder. Scans the tree once into two temporary files: memory use does not grow with
+ * the number of entries, and changes during the download do not affect the archive. If the tree changes
+ * during the scan, scans it again, up to MAX_ATTEMPTS times in total.
  */
 export async function planArchive(db: Db, root: EntryRow): Promise<ArchivePlan> {
   for (let attempt = 1; ; attempt++) {

@@ -24,8 +24,8 @@ export const archiveName = ({ name }: EntryRow) =>
   `${name === '' ? 'files' : memberName(`x/${name}`).slice(2)}.zip`
 
 /**
- * Returns the folder of a signed link. Throws NotFound if it does not exist, is in the trash, or the link's
- * creator lost access.
+ * Returns the folder of a signed link. Throws NotFound if the folder does not exist or is in the trash, or if
+ * the creator of the link has lost access.
  */
 export async function requireArchived(
   ctx: ServiceContext,

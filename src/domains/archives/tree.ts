@@ -9,7 +9,7 @@ import { tagsOfEntries } from '../tags/reads.ts'
 /** One entry below a folder, with its tags and versions. */
 export type TreeItem = {
   entry: EntryRow
-  /** Relative to the folder, without a leading slash. */
+  /** Path relative to the folder, without a leading slash. */
   path: string
   tags: string[]
   /** Oldest first; empty for folders. */
@@ -19,8 +19,8 @@ export type TreeItem = {
 const BATCH_SIZE = 500
 
 /**
- * Yields all live entries below `root`: each folder, then its files, sorted by name. Yields to the event loop
- * between batches.
+ * Yields all live entries below `root`: each folder, followed by its files sorted by name. Yields to the
+ * event loop between batches.
  */
 export async function* treeBelow(db: Db, root: EntryRow): AsyncGenerator<TreeItem> {
   const pathBelow = (path: string) => path.slice(root.path ? root.path.length + 1 : 0)

@@ -2,7 +2,7 @@ import { inTransaction, type ServiceContext } from '../../context.ts'
 import { record } from '../activity/writes.ts'
 import type { EntryRow } from '../entries/reads.ts'
 
-/** Logs that an archive began to be downloaded. */
+/** Logs that the download of an archive has started. */
 export async function recordArchiveDownload(
   ctx: ServiceContext,
   { workspaceId, id: entryId, path }: EntryRow,

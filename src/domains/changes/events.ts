@@ -11,7 +11,7 @@ export type Change =
   | { kind: 'removed'; entryId: string; lastPath: string; action: ActivityAction }
   | { kind: 'upload'; upload: UploadRow }
 
-/** An error that ends a stream of changes, and that the client receives as its last item. */
+/** An error that ends a stream of changes. The client receives it as the last item. */
 export type StreamEnd = NotFound | SyncCursorExpired
 
 /** Returns whether a value is an error that ends a stream of changes. */
@@ -38,7 +38,10 @@ const entryActions = new Set([
 const uploadActions = new Set(['UPLOAD_CREATED', 'UPLOAD_FAILED'])
 const confirmActions = new Set(['FILE_CREATED', 'VERSION_ADDED'])
 
-/** Returns the id of the entry that an event changed, or null: downloads, members and links change none. */
+/**
+ * Returns the id of the entry that an event changed, or null: events of downloads, members and links change
+ * no entry.
+ */
 export const changedEntryId = ({ action, entryId }: Event) =>
   entryActions.has(action) ? entryId : null
 
@@ -51,8 +54,8 @@ export const mayComeFromUpload = ({ action, entryId }: Event) =>
   confirmActions.has(action) && entryId
 
 /**
- * Returns which of the confirmed uploads of a file, oldest first, caused an event, or null. A restored
- * version comes from no upload.
+ * Returns the upload that caused an event, among the confirmed uploads of its file (oldest first), or null. A
+ * version that was copied from another file has no upload.
  */
 export function findSourceUpload({ action, details }: Event, uploads: readonly UploadRow[]) {
   if (action === 'FILE_CREATED') return uploads[0] ?? null
@@ -65,8 +68,8 @@ export const isRelevant = (event: Event) =>
   changedEntryId(event) !== null || uploadActions.has(event.action)
 
 /**
- * Returns whether the subtree of a folder must be sent, because a client does not or may not have it
- * (`resendUntil`).
+ * Returns whether the subtree of a folder must be sent: always after a restore or copy, and after a move up
+ * to `resendUntil`, because the client may not have it.
  */
 function requiresScan({ seq, action, details }: Event, resendUntil: number): boolean {
   if (action === 'ENTRY_RESTORED' || action === 'ENTRY_COPIED') return true
@@ -79,11 +82,11 @@ const removals = new Set(['ENTRY_TRASHED', 'ENTRY_PURGED'])
 type CurrentState = { isLive: boolean; lastSeq: number }
 
 /**
- * Returns the position of a client after an event. A restored or copied folder is scanned. Entries are sent
- * in their current state, so a client may receive a removal before the event that it belongs to; it then
- * drops the whole subtree, including entries that have since moved out of it. Therefore, whenever that is
- * possible, and whenever the folder of a due scan no longer exists, all folders that move up to `lastSeq` are
- * sent with their subtrees.
+ * Returns the position of a client after an event. A restored or copied folder is scanned next. Entries are
+ * sent in their current state: if the folder of the event is no longer live, and the event is not its
+ * removal, then the client receives the removal early and drops the whole subtree, including entries that
+ * later events move out of it. For this reason all folders that move up to `lastSeq` are then sent with their
+ * subtrees. This also covers the scan of a folder that is no longer live.
  */
 export function positionAfter(
   position: SyncPosition,

@@ -10,7 +10,9 @@ import { requireAccess } from '../workspaces/reads.ts'
 import { isStreamEnd, type StreamEnd } from './events.ts'
 import { type Batch, changesAfter, currentPosition, positionOf } from './reads.ts'
 
-/** Interval at which a stream checks its rights, and state that causes no log event. */
+/**
+ * Interval at which a stream checks the rights of its viewer, and reads state whose changes are not logged.
+ */
 const POLL_INTERVAL_MS = 500
 /** Maximum number of changes in one event of a subscription. */
 export const MAX_EVENT_CHANGES = 100
@@ -18,10 +20,10 @@ export const MAX_EVENT_CHANGES = 100
 recorded.listen(async (tx, { event }) => notifyOnCommit(tx, event.workspaceId))
 
 /**
- * Streams the changes of a workspace in batches, after the cursor `since` or from now. The first batch comes
- * at once, and may be empty. If the viewer may no longer see the workspace, or the cursor has expired, the
- * last item is a StreamEnd. Throws Forbidden if they lack the scope, and Unauthenticated if the token is
- * revoked or expired, within a second.
+ * Streams the changes of a workspace in batches, after the cursor `since` or from now on. The first batch is
+ * sent immediately and may be empty. If the viewer may no longer see the workspace, or the cursor has
+ * expired, the last item is a StreamEnd. Throws Forbidden if the viewer lacks the scope, and Unauthenticated
+ * within a second after the token is revoked or expires.
  */
 export const subscribeToChanges = (
   ctx: ServiceContext,
@@ -45,7 +47,7 @@ async function* changeBatches(
   since: string | null | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
-  // Subscribed before the first read, so that no notification is missed.
+  // Subscribe before the first read, so that no notification is missed.
   using subscription = listen(workspaceId)
   let position: SyncPosition | null = null
   while (!signal.aborted) {
@@ -66,8 +68,8 @@ const startPosition = async (
 
 /**
  * Streams an upload: its current state, then each change of its offset, size, status or failures, until a
- * final status. Requires role VIEWER and scope FILES_READ. Throws NotFound, Forbidden, Unauthenticated, also
- * later.
+ * final status. Requires role VIEWER and scope FILES_READ. Throws NotFound, Forbidden and Unauthenticated, at
+ * the start or at any later time.
  */
 export const subscribeToUpload = (ctx: ServiceContext, uploadId: string) =>
   stream((signal) => progress(ctx, uploadId, signal))
@@ -103,10 +105,7 @@ async function requireUpload({ db, viewer }: ServiceContext, id: string): Promis
   return upload
 }
 
-/**
- * Throws Unauthenticated if the token is revoked or expired. A request without a token never ends for this
- * reason.
- */
+/** Throws Unauthenticated if the token is revoked or expired. Does nothing for a request without a token. */
 async function requireToken({ db, viewer, now }: ServiceContext) {
   if (!viewer) return
   const [token] = await tokensById(db, [viewer.tokenId])
@@ -114,8 +113,8 @@ async function requireToken({ db, viewer, now }: ServiceContext) {
 }
 
 /**
- * Returns a generator whose `return` aborts it while it waits; a plain generator would end only at its next
- * yield.
+ * Returns a generator whose `return` also ends it while it waits. A plain generator would end only at its
+ * next yield.
  */
 function stream<T>(generate: (signal: AbortSignal) => AsyncGenerator<T>): AsyncGenerator<T> {
   const controller = new AbortController()

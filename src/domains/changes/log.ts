@@ -19,9 +19,9 @@ const DAY_MS = 86_400_000
 const BATCH_SIZE = 200
 
 /**
- * Returns the changes of at most `limit` relevant events after `position`; stops early at an event that
- * requires a scan. Throws SyncCursorExpired if the next event is older than CURSOR_DAYS: the log keeps it,
- * but a snapshot is shorter.
+ * Returns the changes of at most `limit` relevant events after `position`. Stops early at an event that
+ * requires a scan. Throws SyncCursorExpired if the next event is missing or older than CURSOR_DAYS: the log
+ * keeps older events, but a snapshot is then shorter.
  */
 export async function readEvents(
   ctx: ReadContext,
@@ -45,7 +45,7 @@ export async function readEvents(
 
 const isExpired = ({ at }: Event, now: number) => at < now - CURSOR_DAYS * DAY_MS
 
-/** Returns the first events, up to the `limit`th that is relevant. */
+/** Returns the first events, up to and including the `limit`th relevant one. */
 function takeRelevant<E extends Event>(limit: number, events: E[]): E[] {
   const last = events.filter(isRelevant)[limit - 1]
   return last ? events.slice(0, events.indexOf(last) + 1) : events
@@ -54,7 +54,8 @@ function takeRelevant<E extends Event>(limit: number, events: E[]): E[] {
 type State = Awaited<ReturnType<typeof loadState>>
 
 /**
- * Loads the current state that the events need. lastSeq is read last, so it covers every state that was read.
+ * Loads the current state of what the events changed. lastSeq is read last, so it covers every state that was
+ * read.
  */
 async function loadState({ db, workspace }: ReadContext, events: Event[]) {
   const isMember = workspace.viewerRole !== null
@@ -64,7 +65,7 @@ async function loadState({ db, workspace }: ReadContext, events: Event[]) {
   return { events, isMember, live, uploads, lastSeq: await lastSeqOf(db, workspace.id) }
 }
 
-/** Returns those of the entries that exist and are not in the trash, by id. */
+/** Returns the entries among `ids` that exist and are not in the trash, by id. */
 async function loadLive(db: Db, ids: Set<string>): Promise<Map<string, EntryRow>> {
   if (ids.size === 0) return new Map()
   const entries = (await entriesById(db, [...ids])).filter((entry) => entry !== null)

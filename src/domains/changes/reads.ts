@@ -8,8 +8,8 @@ import { readSnapshot } from './snapshot.ts'
 
 const readAccess = { scope: 'FILES_READ' } as const
 /**
- * Maximum number of reads for one batch, which may then be empty: limits the cost of a log without relevant
- * events.
+ * Maximum number of reads for one batch. Limits the cost of a log without relevant events; the batch may then
+ * be empty.
  */
 const MAX_READS = 10
 
@@ -53,21 +53,21 @@ export async function changesAfter(
 const hasMoreAfter = ({ seq, scan }: SyncPosition, { lastSeq }: WorkspaceRow) =>
   scan !== null || seq < lastSeq
 
-/** The position that starts a snapshot, and continues with the log from now. */
+/** Returns the position from which a client receives a snapshot and then the log from now on. */
 const snapshotStart = ({ lastSeq }: WorkspaceRow): SyncPosition => ({
   seq: lastSeq,
   resendUntil: 0,
   scan: { of: 'workspace', at: null },
 })
 
-/** Returns the position of a cursor of this workspace. Throws SyncCursorExpired. */
+/** Decodes a cursor of this workspace. Throws SyncCursorExpired. */
 export const positionOf = (
   { signingKeys }: ServiceContext,
   workspaceId: string,
   cursor: string,
 ): SyncPosition => decodeSyncCursor(signingKeys, workspaceId, cursor)
 
-/** Returns the current end of the log of a workspace. Throws NotFound, Forbidden. */
+/** Returns the position at the end of the log of a workspace. Throws NotFound, Forbidden. */
 export async function currentPosition(
   { db, viewer }: ServiceContext,
   workspaceId: string,

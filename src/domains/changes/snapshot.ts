@@ -17,8 +17,8 @@ type ScanRoot = { root: EntryRow; action: ActivityAction | null }
 
 /**
  * Continues the scan of a position for at most `limit` entries: folders in the order of their paths, each
- * before its contents. An entry that moves meanwhile may be skipped; its event comes after `position` and
- * sends it again. The scan restarts if its current folder has moved.
+ * before its contents. If an entry moves during the scan, it may be skipped, but its event follows `position`
+ * and sends it again. The scan restarts if its current folder has moved.
  */
 export async function readSnapshot(
   { db, workspace }: ReadContext,
@@ -66,7 +66,7 @@ async function scanEntries(db: Db, scanRoot: ScanRoot, scan: Scan, limit: number
 
 type ScannedEntry = [entry: EntryRow, at: ScanPosition]
 
-/** Yields the entries after the position of a scan, at least `limit` if there are as many. */
+/** Yields the entries after the position of a scan: at least `limit` entries if that many exist. */
 async function* entriesBelow(
   db: Db,
   { root }: ScanRoot,
@@ -75,7 +75,7 @@ async function* entriesBelow(
 ): AsyncGenerator<ScannedEntry> {
   const current = await currentFolder(db, root, at)
   const start = current?.folder ?? root
-  // The event itself has already sent its folder.
+  // The event itself has already sent the folder at the root of its scan.
   if (!current && of === 'workspace') yield [root, scanPositionOf(root, root)]
   yield* filesIn(db, root, start, current?.at.file ?? null, limit)
   for (const folder of await foldersAfter(db, root, start, limit)) {
@@ -139,7 +139,7 @@ function filesAfter(db: Db, folder: EntryRow, file: ScanPosition['file'], limit:
 
 type PathEntry = Pick<EntryRow, 'id' | 'pathKey'>
 
-/** Returns the position in a scan of `root` after a folder and, with `file`, after that file of it. */
+/** Returns the position in a scan of `root` after a folder and, with `file`, after that file in it. */
 const scanPositionOf = (
   root: PathEntry,
   folder: PathEntry,
@@ -150,7 +150,10 @@ const scanPositionOf = (
   file,
 })
 
-/** Hashes the path of a folder below `root`, by which a scan detects that its current folder has moved. */
+/**
+ * Returns a hash of the path of a folder below `root`, by which a scan detects that its current folder has
+ * moved.
+ */
 const pathMarkOf = (root: PathEntry, folder: PathEntry) =>
   createHash('sha256')
     .update((folder.pathKey ?? '').slice((root.pathKey ?? '').length))

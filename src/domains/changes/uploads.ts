@@ -3,14 +3,14 @@ import { uploadsById } from '../uploads/reads.ts'
 import type { UploadRow } from '../uploads/rules.ts'
 import { type Event, findSourceUpload, mayComeFromUpload, uploadIdOf } from './events.ts'
 
-/** Maximum time between a confirm and its event. */
+/** Maximum time between `confirmedAt` of an upload and the event of its confirm. */
 const MAX_CONFIRM_AGE_MS = 60_000
 
 type BySeq = [seq: number, upload: UploadRow][]
 
 /**
- * Returns the uploads of these events by sequence number: uploads that were created, failed, or became a file
- * or a version of one.
+ * Returns, by sequence number, the uploads of these events: uploads that were created, that failed, or that
+ * became a file or a version.
  */
 export async function uploadsBySeq(
   db: Db,
@@ -33,7 +33,9 @@ async function uploadsInDetails(db: Db, events: readonly Event[]): Promise<BySeq
 }
 
 /**
- * Such events contain only the file. A confirm is in the same transaction as its event, and slightly older.
+ * Returns the uploads that became files or versions. Their events contain only the id of the file, so the
+ * uploads are found by file and time: one transaction sets `confirmedAt` and logs the event shortly
+ * afterwards.
  */
 async function confirmedUploads(db: Db, events: readonly Event[]): Promise<BySeq> {
   const fileEvents = events.filter(mayComeFromUpload)

@@ -16,9 +16,9 @@ export const MAX_BATCH_SIZE = 100
 
 /**
  * Runs `act` for each item and returns one outcome per item. ALL_OR_NOTHING uses one transaction and throws
- * the error of the first item that fails, with its path in the input. BEST_EFFORT uses one transaction per
- * item. Throws InvalidInput unless there are 1 to 100 items. `field` is the input field that contains the
- * items.
+ * the error of the first item that fails, with the path of the item in the input. BEST_EFFORT uses one
+ * transaction per item and returns domain errors as outcomes. `field` is the input field that contains the
+ * items. Throws InvalidInput unless there are 1 to 100 items.
  */
 export async function batch<Item>(
   ctx: ServiceContext,
@@ -42,7 +42,7 @@ export async function batch<Item>(
 
 type Act<Item> = (ctx: TxContext, item: Item) => Promise<EntryRow>
 
-/** Input fields shared by all items: the path of an error about one of them is already complete. */
+/** Input fields shared by all items. The path of an error about one of them is already complete. */
 const sharedFields = new Set(['add', 'destination', 'fallbackDestination', 'remove', 'unlinkRows'])
 
 /** Awaits `work` and prefixes the path of its error with the item, such as ["entries", "3"]. */

@@ -18,7 +18,7 @@ type Rule = {
   code: string
   isBroken: (entry: EntryWithParent) => boolean
   says: (entry: EntryWithParent) => string
-  /** Why fsck does not repair it; absent if the parent folder determines the correct values. */
+  /** The reason why fsck does not repair it; absent if the parent folder determines the correct values. */
   left?: string
 }
 
@@ -26,7 +26,7 @@ const isTop = ({ id, rootId }: EntryWithParent) => id === rootId
 const isFolder = ({ kind }: EntryWithParent) => kind === 'folder'
 const displayPath = (entry: EntryWithParent) => `${entry.path} (${entry.pathKey})`
 
-/** Only the first broken rule is reported: it may cause the others. */
+/** Only the first broken rule is reported, because it may have caused the others. */
 const rules: Rule[] = [
   {
     code: 'ENTRY_PARENT',
@@ -89,7 +89,10 @@ const hasCorrectPath = ({
   pathKey === `${parent.parentPathKey ?? ''}${nameKey}/` &&
   trashRootId === parent.parentTrashRootId
 
-/** A root has an empty path, and a directly trashed folder has its original path. */
+/**
+ * Returns whether a folder without a parent has the correct path: the empty path for a root, the original
+ * path for a directly trashed folder.
+ */
 const hasCorrectTopPath = (entry: EntryWithParent) =>
   isTop(entry)
     ? entry.path === '' && entry.pathKey === '' && entry.trashRootId === null
@@ -110,7 +113,7 @@ const loadWithParents = (db: Db, ids: readonly string[]) =>
     .where('e.id', 'in', ids)
     .execute()
 
-/** Checks that the folder tree has no cycle, and that paths and trash columns agree with it. */
+/** Checks that the folder tree has no cycle, and that paths and trash columns are consistent with it. */
 export const treeCheck: Check = {
   scan: entries,
   async evaluate(c, ids) {

@@ -59,7 +59,7 @@ import { tagEntries } from './tagging.ts'
 import { findNameWarnings, MAX_NAME_WARNINGS } from './warnings.ts'
 import { updateEntry } from './writes.ts'
 
-/** Loads an entry by id for a field of a type that the viewer may already see; it checks no access. */
+/** Loads an entry by id, for a field of a type that the viewer may already see. Does not check access. */
 export const loadEntry = loader((ids, { db }) => entriesById(db, ids))
 
 /**
@@ -77,7 +77,7 @@ export async function loadAncestors(entry: EntryRow, context: Context): Promise<
   return parent ? [...(await loadAncestors(parent, context)), parent] : []
 }
 
-/** Returns the entry of each id for node(id:), with null for an entry that the viewer may not see. */
+/** Returns the entries with these ids for node(id:), with null for each entry that the viewer may not see. */
 export const visibleEntries = (ids: readonly string[], context: Context) =>
   Promise.all(ids.map((id) => nullIfDenied(visibleEntry(id, context))))
 
@@ -121,7 +121,7 @@ const DAY_MS = 86_400_000
 const purgeAt = (trashedAt: number, { trashRetentionDays }: WorkspaceRow) =>
   trashRetentionDays === 0 ? null : trashedAt + trashRetentionDays * DAY_MS
 
-/** Who can see an entry; the sharing domain adds the share links. */
+/** Describes who can see an entry. The sharing domain adds the share links. */
 export const Sharing = builder.objectRef<EntryRow>('Sharing').implement({
   description: 'Who can see an entry besides the members of its workspace.',
   fields: (t) => ({
@@ -224,7 +224,7 @@ export const EntryConnection = connectionOf(Entry, 'Entry')
 
 /**
  * Validates and resolves a filter: compiles its patterns and loads its `within` folder. Throws InvalidInput
- * for an invalid filter and NotFound unless `within` is a folder of this workspace.
+ * for an invalid filter, and NotFound unless `within` is a folder of this workspace.
  */
 export async function readFilter(
   context: Context,
@@ -357,8 +357,8 @@ const BatchResult = builder.objectRef<Outcome>('BatchResult').implement({
 })
 
 /**
- * Wraps an error so that graphql-js returns it as a value: it throws any Error instance that a resolver
- * returns.
+ * Wraps an error so that graphql-js treats it as a value. graphql-js throws any Error instance that a
+ * resolver returns.
  */
 export const asValue = <E extends DomainError>(error: E): E =>
   new Proxy(error, { getPrototypeOf: () => null })

@@ -85,7 +85,7 @@ export const EntryRef = builder.inputType('EntryRef', {
   }),
 })
 
-/** Description of every expectedRevision field. */
+/** Description of all expectedRevision fields. */
 export const expectedRevision =
   'Expected revision of the entry; if it differs, the operation fails with StaleRevisionError.'
 

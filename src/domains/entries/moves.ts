@@ -30,7 +30,10 @@ type Moves = {
   mode: BatchMode
 }
 
-/** Moves 1 to 100 entries into a folder of the same workspace. Throws InvalidInput for NEW_VERSION. */
+/**
+ * Moves 1 to 100 entries into a folder of the same workspace. Throws NotFound, Forbidden and InvalidState for
+ * the destination, and InvalidInput for NEW_VERSION.
+ */
 export async function moveEntries(
   ctx: ServiceContext,
   { entries, destination, onConflict, mode }: Moves,
@@ -79,8 +82,8 @@ export type ResolvedMove = { entry: EntryRow; parent: EntryRow; folder: EntryRow
 
 /**
  * Loads and authorises an entry to move or copy and its destination. Throws NotFound, Forbidden,
- * StaleRevision, InvalidState for a workspace root, InvalidInput for another workspace or too deep a
- * folder, and Cycle for a folder moved into itself.
+ * StaleRevision, InvalidState for the root of a workspace, InvalidInput if the destination is in another
+ * workspace or the path would be too deep, and Cycle for a folder that would be put into itself.
  */
 export async function resolveMove(
   ctx: TxContext,

@@ -16,7 +16,7 @@ import {
 
 /**
  * Updates the paths of a folder and of all folders below it for a new parent and name, and returns the new
- * path of the folder. Files store no path, so the cost depends on the number of folders only. Throws
+ * path of the folder. Files store no path, so the cost depends only on the number of folders. Throws
  * InvalidInput for a path that is too long.
  */
 export async function updateSubtreePaths(
@@ -36,12 +36,12 @@ export async function updateSubtreePaths(
   return { path, pathKey }
 }
 
-/** Rows per UPDATE; other requests run between two batches. */
+/** Number of rows that one UPDATE changes. Other requests run between two batches. */
 const BATCH_SIZE = 500
 
 /**
- * Applies `change` to a folder and to all folders below it, in batches ordered by pathKey. No row is
- * visited twice: a folder cannot move below itself, so a changed pathKey leaves the subtree.
+ * Applies `change` to a folder and to all folders below it, in batches ordered by pathKey. No row is updated
+ * twice: a folder cannot move below itself, so a changed pathKey is outside the subtree.
  */
 export async function updateSubtree(
   { tx }: TxContext,
@@ -64,7 +64,7 @@ export async function updateSubtree(
   }
 }
 
-/** Throws InvalidInput if a path of the subtree that grows by `addedBytes` would be too long. */
+/** Throws InvalidInput if a path of the subtree would be too long after it grows by `addedBytes`. */
 async function assertPathsFit({ tx }: TxContext, folder: EntryRow, addedBytes: number) {
   if (addedBytes <= 0) return
   const { longest } = await tx

@@ -21,17 +21,16 @@ export type EntryRef = {
   id?: string | null | undefined
   path?: { workspaceId: string; path: string } | null | undefined
 }
-/** An authorised entry with its parent (null for a root and a directly trashed entry) and its workspace. */
+/**
+ * An authorised entry with its workspace and its parent (null for a root and for a directly trashed entry).
+ */
 export type ResolvedEntry = {
   entry: EntryRow
   parent: EntryRow | null
   workspace: AccessibleWorkspace
 }
 
-/**
- * Returns the entries of `ids`, aligned to them, with null for an id that does not exist or is being
- * purged.
- */
+/** Loads entries by id, with null for each that does not exist or is being purged. */
 export async function entriesById(
   db: Db | Tx,
   ids: readonly string[],
@@ -118,8 +117,8 @@ async function requirePath(
 }
 
 /**
- * Returns the live entry at this path, or null if none exists; the empty path is the root. It takes two
- * queries at any depth. Throws InvalidInput for an invalid path.
+ * Returns the live entry at this path, or null if none exists. The empty path is the root. Takes two queries
+ * at any depth. Throws InvalidInput for an invalid path.
  */
 export async function entryByPath(
   db: Db | Tx,
@@ -179,8 +178,8 @@ export function pathOf(entry: EntryRow, parent: EntryRow | null): string {
 }
 
 /**
- * Returns the id of the entry whose trashing put this one in the trash (it or an ancestor), or null for a
- * live entry.
+ * Returns the id of the entry that was moved to the trash and took this one with it (the entry itself or an
+ * ancestor), or null for a live entry.
  */
 export function trashRootOf(entry: EntryRow, parent: EntryRow | null): string | null {
   if (entry.trashedAt !== null) return entry.id
@@ -188,9 +187,9 @@ export function trashRootOf(entry: EntryRow, parent: EntryRow | null): string | 
 }
 
 /**
- * Returns the condition that selects a folder and all folders below it: the live ones of a live folder, or
- * those that were trashed with a trashed one. `from` (inclusive) and `to` (exclusive) restrict the range of
- * pathKeys.
+ * Returns the condition that selects a folder and all folders below it: the live ones for a live folder, or
+ * those that were trashed together with a trashed folder. `from` (inclusive) and `to` (exclusive) restrict
+ * the range of pathKeys.
  */
 export function subtreeOf(
   { workspaceId, trashRootId, pathKey }: EntryRow,

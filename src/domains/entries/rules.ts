@@ -8,22 +8,25 @@ import {
 } from '../../names.ts'
 import { checkMarks } from '../tags/rules.ts'
 
-/** A name as displayed and as compared. */
+/** A name as displayed and the key by which it is compared. */
 export type EntryName = { name: string; nameKey: string }
 
 const MAX_NAME_BYTES = 255
-/** A folder path, a file name and a workspace id together fit in a btree key of PostgreSQL (2,704 bytes). */
+/**
+ * A path of this length, a file name and a workspace id fit together in a btree key of PostgreSQL (2,704
+ * bytes).
+ */
 const MAX_FOLDER_PATH_BYTES = 2400
 /** Maximum folder depth; the root has depth 0. */
 export const MAX_FOLDER_DEPTH = 64
-/** Maximum length of the path of a file. */
 const MAX_PATH_BYTES = MAX_FOLDER_PATH_BYTES + 1 + MAX_NAME_BYTES
 const MAX_DESCRIPTION_LENGTH = 10_000
 const MAX_METADATA_BYTES = 64 * 1024
 
 /**
- * Returns the name with its key. Throws InvalidInput unless `name` has 1 to 255 bytes in NFC, has no slash,
- * control or bidi characters, and is neither `.` nor `..`. `path` is the path of the input field.
+ * Returns the name with its key. `path` is the path of the input field. Throws InvalidInput unless the name
+ * has 1 to 255 bytes in NFC, is not only white space, has no slash, control or bidi characters, and is
+ * neither `.` nor has `..` as a part between backslashes.
  */
 export function checkName(name: string, path: string[] = ['name']): EntryName {
   const message = describeNameError(name)
@@ -32,8 +35,8 @@ export function checkName(name: string, path: string[] = ['name']): EntryName {
 }
 
 /**
- * Checks a name that an entry is to receive. Like checkName, and throws InvalidInput for more than 32
- * consecutive combining marks too; existing entries with such names stay accessible.
+ * Returns the name that a new or renamed entry is to receive, with its key. Throws InvalidInput like
+ * checkName, and for more than 32 combining marks in a row. Existing entries with such names stay accessible.
  */
 export function checkNewName(name: string, path: string[] = ['name']): EntryName {
   const checked = checkName(name, path)
@@ -42,7 +45,7 @@ export function checkNewName(name: string, path: string[] = ['name']): EntryName
 }
 
 function describeNameError(name: string): string | null {
-  // Oversized names are not normalised, which takes quadratic time.
+  // Normalising takes quadratic time, so it is skipped for oversized names.
   const isLong = isTooLongToNormalise(name, MAX_NAME_BYTES)
   const bytes = byteLength(isLong ? name : name.normalize('NFC'))
   if (bytes === 0) return 'name is empty'
@@ -86,7 +89,10 @@ function parsePath(text: string, path: string[], maxNameCount: number): EntryNam
   return names.map((name) => checkName(name, path))
 }
 
-/** Returns the description of an entry, or the comment of a version. Throws InvalidInput for invalid text. */
+/**
+ * Returns the text of a description of an entry or of a comment on a version. Throws InvalidInput for invalid
+ * text.
+ */
 export function checkDescription(description: string, path: string[] = ['description']): string {
   if (description.length > MAX_DESCRIPTION_LENGTH) {
     const message = `text has ${description.length} characters (limit ${MAX_DESCRIPTION_LENGTH})`
@@ -96,7 +102,7 @@ export function checkDescription(description: string, path: string[] = ['descrip
   throw new InvalidInput({ path, message: 'text contains U+0000 or an unpaired surrogate' })
 }
 
-/** Returns metadata as stored JSON text. Throws InvalidInput beyond 64 KiB. */
+/** Returns metadata as JSON text for storage. Throws InvalidInput for more than 64 KiB. */
 export function checkMetadata(
   metadata: Record<string, unknown>,
   path: string[] = ['metadata'],
@@ -110,7 +116,7 @@ export function checkMetadata(
   return text
 }
 
-/** Merges metadata shallowly; null removes a key. */
+/** Merges metadata at the top level. A null value removes its key. */
 export const mergeMetadata = (old: Record<string, unknown>, change: Record<string, unknown>) =>
   Object.fromEntries(Object.entries({ ...old, ...change }).filter(([, value]) => value !== null))
 
@@ -123,10 +129,10 @@ type UnparsedFilter = {
   tags?: Maybe<Partial<Record<'anyOf' | 'allOf' | 'noneOf', Maybe<readonly string[]>>>>
 }
 const MAX_FILTER_LIST_SIZE = 100
-/** Longer than any path, and below the limit of the databases for LIKE patterns, 50,000 bytes. */
+/** Longer than any path, and below the limit of the databases for LIKE patterns (50,000 bytes). */
 const MAX_FILTER_TEXT_BYTES = 20_000
 
-/** Throws InvalidInput for a filter with too long a text or list. */
+/** Throws InvalidInput for a filter with a text or list that is too long. */
 export function checkFilter({ nameContains, pathPrefix, tags, ...lists }: UnparsedFilter) {
   for (const [field, text] of Object.entries({ nameContains, pathPrefix })) {
     const bytes = byteLength(text ?? '')
@@ -162,8 +168,8 @@ export function numberedName(name: string, number: number): string {
 }
 
 /**
- * Keeps compound extensions of archives whole: data + .tar.gz. A leading dot starts a name, not an
- * extension.
+ * Splits a name into stem and extension. Compound extensions of archives stay whole, as in data + .tar.gz. A
+ * leading dot starts a name, not an extension.
  */
 function splitExtension(name: string): [string, string] {
   const match = /^(.+?)((?:\.tar)?\.[^.\s]{1,16})$/isu.exec(name)
@@ -190,7 +196,7 @@ export function childPathKey(parent: FolderPath, nameKey: string): string {
   return pathKey
 }
 
-/** Throws InvalidInput if a folder's pathKey is too long for the indexes of the databases. */
+/** Throws InvalidInput if a pathKey of `bytes` bytes is too long for the indexes of the databases. */
 export function checkPathLength(bytes: number) {
   if (bytes <= MAX_FOLDER_PATH_BYTES) return
   const message = `folder path would have ${bytes} bytes (limit ${MAX_FOLDER_PATH_BYTES})`

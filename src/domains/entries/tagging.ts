@@ -13,7 +13,10 @@ type Tagging = {
   mode: BatchMode
 }
 
-/** Adds tags to 1 to 100 entries and removes tags from them; their other tags stay. */
+/**
+ * Adds tags to 1 to 100 entries and removes tags from them. Their other tags stay. Throws InvalidInput for
+ * invalid tag names.
+ */
 export async function tagEntries(
   ctx: ServiceContext,
   { entries, add, remove, mode }: Tagging,

@@ -7,8 +7,8 @@ import type { EntryName } from './rules.ts'
 import { addToAncestors, countTrashed, subtractFromAncestors } from './totals.ts'
 
 /**
- * Moves an entry with its subtree to the trash and returns its row. Updates the folders below it; files
- * below it keep their rows unchanged.
+ * Moves an entry with its subtree to the trash and returns its row. Updates the rows of the folders below it,
+ * but not those of the files below it.
  */
 export async function putInTrash(
   ctx: TxContext,
@@ -44,7 +44,7 @@ export async function putInTrash(
 
 /**
  * Moves a trashed entry into a folder, under a name that must be free there, and returns its row. Throws
- * InvalidInput if the folder is too deep.
+ * InvalidInput if a folder would be too deep or its path too long.
  */
 export async function restoreFromTrash(
   ctx: TxContext,
@@ -102,12 +102,12 @@ export async function markPurging(
   return numUpdatedRows > 0n
 }
 
-/** Called before rows of purged entries are deleted, so that other domains delete their references. */
+/** Called before rows of purged entries are deleted, so that other domains can delete their references. */
 export const entriesDeleted = hook<{ ids: string[] }>()
 
 /**
- * Deletes rows of purged entries; children must come before their folders. Clears originalParentId of
- * entries that were trashed from these folders separately.
+ * Deletes rows of purged entries. The children of a folder must be deleted before it. Clears originalParentId
+ * of entries that were trashed from these folders separately.
  */
 export async function deleteEntries({ tx }: TxContext, ids: string[]): Promise<void> {
   await entriesDeleted.call(tx, { ids })

@@ -40,7 +40,7 @@ const LEGITIMATE_INVISIBLES = new RegExp(
     // Variants of ideographs and of Mongolian letters.
     String.raw`(?<=\p{Ideographic})[\ufe00-\ufe0f\u{e0100}-\u{e01ef}]`,
     String.raw`(?<=\p{scx=Mong})[\u180b-\u180f]`,
-    // Joiners between letters: Persian and the scripts of India.
+    // Joiners between letters, for Persian and the scripts of India.
     String.raw`(?<=[${JOINED}])[\u200c\u200d](?=\p{L})`,
   ].join('|'),
   'gu',
@@ -50,8 +50,8 @@ const LEGITIMATE_INVISIBLES = new RegExp(
 const WORDS = /[\p{L}\p{M}\p{N}\p{DI}]+/gu
 
 /**
- * Alphabets with letters that look alike. Mixing Latin with Chinese, Japanese or Korean is common and not
- * listed.
+ * Alphabets with letters that look alike. Chinese, Japanese and Korean are not listed, because mixing them
+ * with Latin is common.
  */
 const alphabets = [
   /\p{scx=Latn}/u,
@@ -62,7 +62,7 @@ const alphabets = [
   /\p{scx=Cher}/u,
 ]
 
-/** Letters that look like one from a to z (from Unicode's confusables.txt). */
+/** Letters that look like a letter from a to z (from Unicode's confusables.txt). */
 const lookalikes = {
   Cyrillic: 'асеорхуѕіјһԁԛԝѵӏАВЕКМНОРСТХУЅІЈԌԚԜҮӀѴ',
   Greek: 'οϲϳνΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹͿ',
@@ -71,10 +71,12 @@ const lookalikes = {
 }
 const LOOKALIKES = new RegExp(`[${Object.values(lookalikes).join('')}]`, 'u')
 
-/** Greek letters that do not look Latin are common scientific symbols: TGFβ, ΔT. */
+/** Greek letters that do not look Latin are common scientific symbols, as in TGFβ and ΔT. */
 const isSymbol = (letter: string) => /\p{scx=Grek}/u.test(letter) && !LOOKALIKES.test(letter)
 
-/** UTS 39, section 5.1, for these alphabets: no single one contains all letters of the word. */
+/**
+ * Returns whether no single one of these alphabets contains all letters of the word (UTS 39, section 5.1).
+ */
 function isMixed(word: string): boolean {
   const letters = lettersOf(word).filter(
     (letter) => alphabets.some((alphabet) => alphabet.test(letter)) && !isSymbol(letter),
@@ -82,11 +84,11 @@ function isMixed(word: string): boolean {
   return !alphabets.some((alphabet) => letters.every((letter) => alphabet.test(letter)))
 }
 
-/** Whether every letter is Latin or looks Latin, and at least one only looks so. */
+/** Returns whether every letter is Latin or looks Latin, and at least one only looks Latin. */
 function readsAsLatin(name: string): boolean {
   if (!LOOKALIKES.test(name.normalize('NFD'))) return false
   return lettersOf(name).every((letter) => LOOKALIKES.test(letter) || /\p{scx=Latn}/u.test(letter))
 }
 
-/** The letters of a text without diacritics. */
+/** Returns the letters of a text without diacritics. */
 const lettersOf = (text: string) => text.normalize('NFD').match(/\p{L}/gu) ?? []

@@ -30,7 +30,7 @@ import {
 } from './rules.ts'
 import { putInTrash } from './trash.ts'
 
-/** Access requirement for changing an entry. */
+/** The access that changing an entry requires. */
 export const toWrite = { scope: 'FILES_WRITE', role: 'EDITOR' } as const
 
 workspaceCreated.listen((_, { ctx, workspace }) =>
@@ -49,7 +49,7 @@ workspaceCreated.listen((_, { ctx, workspace }) =>
 type NewEntry = Pick<EntryRow, 'workspaceId' | 'kind' | 'parentId' | 'name' | 'nameKey'> &
   Partial<EntryRow>
 
-/** Inserts the row of an entry; the caller must update the totals of the ancestors. */
+/** Inserts the row of an entry and returns it. The caller must update the totals of the ancestors. */
 export async function insertEntry(
   { tx, viewer, now }: TxContext,
   entry: NewEntry,
@@ -89,7 +89,8 @@ export const folderColumns = (parent: EntryRow, { name, nameKey }: EntryName) =>
 /**
  * Returns the name that an entry gets in `folder`. If another entry has the wanted name, FAIL throws
  * NameConflict, RENAME returns the next free numbered name, REPLACE moves the other entry to the trash, and
- * NEW_VERSION returns it as `existing`. `except` is the id of the entry itself, which never conflicts.
+ * NEW_VERSION returns the other entry as `existing`. `except` is the id of the entry itself, which never
+ * conflicts.
  */
 export async function resolveNameConflict(
   ctx: TxContext,
@@ -110,7 +111,9 @@ export async function resolveNameConflict(
   throw new NameConflict({ name: wanted.name, existingId: existing.id, suggestedName: free.name })
 }
 
-/** Returns the name keys of a folder that may equal a numbered name: those with the same beginning. */
+/**
+ * Returns the name keys of a folder that could equal a numbered name, because they have the same beginning.
+ */
 async function similarKeys({ tx }: TxContext, folder: EntryRow, { nameKey }: EntryName) {
   const start = [...nameKey.replace(/\..*$/s, '')].slice(0, 40).join('')
   const rows = await tx
@@ -164,9 +167,8 @@ export type EntryChange = {
 }
 
 /**
- * Changes the name, description, tags or metadata of an entry. Undefined fields stay unchanged; a null
- * description removes it. Throws NotFound, Forbidden, InvalidInput, InvalidState, NameConflict and
- * StaleRevision.
+ * Changes the name, description, tags or metadata of an entry. Undefined fields stay unchanged; null removes
+ * the description. Throws NotFound, Forbidden, InvalidInput, InvalidState, NameConflict and StaleRevision.
  */
 export async function updateEntry(ctx: TxContext, change: EntryChange): Promise<EntryRow> {
   const found = await withInputPath('entry', requireLive(ctx.tx, ctx.viewer, change.entry, toWrite))

@@ -11,8 +11,8 @@ export type Blob = { id: string; size: number; sha256: string }
 export const SWEEP_BLOBS = 'sweepBlobs'
 
 /**
- * Adds a reference to a content and returns the id of the referenced blob: the existing blob of the
- * workspace with the same hash, or else `blob`. A damaged existing blob is replaced by `blob`.
+ * Adds a reference to content and returns the id of the referenced blob: the existing blob of the workspace
+ * with the same hash, or else `blob`. If the existing blob is damaged, `blob` replaces it.
  */
 export async function addReference(
   ctx: TxContext,
@@ -38,7 +38,7 @@ const incrementReferences = prepared((db, workspaceId: string, sha256: string) =
     .returningAll(),
 )
 
-/** verifiedAt is now: the bytes were hashed while they were received. */
+/** verifiedAt is the current time, because the bytes were hashed while they were received. */
 const insertBlob = ({ tx, now }: TxContext, blob: Blob & { workspaceId: string; refs: number }) =>
   tx
     .insertInto('blobs')
@@ -62,8 +62,8 @@ async function markUnreferenced({ tx, now }: TxContext, id: string) {
 }
 
 /**
- * Removes references to blobs; `counts` maps blob ids to the number of references to remove. A blob without
- * references receives no new ones, and the sweep job deletes it.
+ * Removes references to blobs. `counts` maps blob ids to the number of references to remove. A blob without
+ * references gets no new ones, and the sweep job deletes it.
  */
 export async function dropReferences(
   ctx: TxContext,
@@ -78,7 +78,10 @@ export async function dropReferences(
   await enqueue(ctx.tx, { kind: SWEEP_BLOBS, id: SWEEP_BLOBS, runAt: ctx.now() })
 }
 
-/** Returns the size of the blob if this was its last reference, else []. */
+/**
+ * Removes references to one blob. Returns the size of the blob if no reference is left, otherwise an empty
+ * array.
+ */
 async function dropReference({ tx, now }: TxContext, id: string, count: number): Promise<number[]> {
   const { refs, size } = await tx
     .updateTable('blobs')

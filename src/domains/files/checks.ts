@@ -9,7 +9,7 @@ import {
 } from './repair-counts.ts'
 import { damageMessages } from './rules.ts'
 
-/** Checks that a file has a current version, and that its columns agree with its versions. */
+/** Checks that every file has a current version, and that its columns agree with its versions. */
 export const filesCheck: Check = {
   scan: ({ db }) => idsOf(db, 'entries'),
   async evaluate(c, ids) {
@@ -75,7 +75,9 @@ export const bytesCheck: Check = {
   },
 }
 
-/** Reads all bytes and checks their hashes; a blob marked as damaged may be intact again. */
+/**
+ * Reads all bytes and checks their hashes. Also finds blobs that are marked as damaged but are intact again.
+ */
 export const hashesCheck: Check = {
   async *scan(c) {
     if (c.deep) yield* idsOf(c.db, 'blobs')

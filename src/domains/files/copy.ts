@@ -26,8 +26,8 @@ type Copies = {
 const BATCH_SIZE = 500
 
 /**
- * Copies 1 to 100 entries with their subtrees into a folder of the same workspace. Copies share the stored
- * bytes, and each starts with version 1.
+ * Copies 1 to 100 entries with their subtrees into a folder of the same workspace. A copy shares the stored
+ * bytes and starts with version 1.
  */
 export async function copyEntries(
   ctx: ServiceContext,
@@ -64,7 +64,7 @@ async function copyEntry(
   return copy
 }
 
-/** NEW_VERSION: adds the bytes of `entry` as the next version of the file with its name. */
+/** Implements NEW_VERSION: adds the bytes of `entry` as the next version of the file that has its name. */
 async function copyAsVersion(
   ctx: TxContext,
   entry: EntryRow,
@@ -82,7 +82,7 @@ async function copyAsVersion(
   return (await addVersion(ctx, added)).file
 }
 
-/** Copies the subtree below `from` breadth-first, in batches; other requests run between two batches. */
+/** Copies the subtree below `from` breadth-first, in batches. Other requests run between two batches. */
 async function copyBelow(ctx: TxContext, from: EntryRow, to: EntryRow): Promise<void> {
   const pairs: [EntryRow, EntryRow][] = [[from, to]]
   for (let pair = pairs.shift(); pair; pair = pairs.shift()) {
@@ -98,8 +98,8 @@ async function copyBelow(ctx: TxContext, from: EntryRow, to: EntryRow): Promise<
 }
 
 /**
- * Yields the children of a folder in batches by name key; reads each batch afresh, since copies may be
- * added meanwhile.
+ * Yields the children of a folder in batches by name key. Reads each batch only when it is needed, because
+ * copies may be added to the folder meanwhile.
  */
 async function* childBatches({ tx }: TxContext, folderId: string, kind: EntryKind) {
   let after = ''
@@ -121,8 +121,8 @@ async function* childBatches({ tx }: TxContext, folderId: string, kind: EntryKin
 }
 
 /**
- * Copies the rows of entries with their tags and, for files, the current version. The totals of a folder
- * are copied too, as its subtree follows.
+ * Copies the rows of entries with their tags and, for files, the current version. Copies the totals of
+ * folders too, because their subtrees follow.
  */
 async function copyInto(
   ctx: TxContext,

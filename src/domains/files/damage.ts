@@ -6,8 +6,8 @@ import { record } from '../activity/writes.ts'
 import { entriesById, pathOf } from '../entries/reads.ts'
 
 /**
- * Marks a blob as damaged and logs FILE_DAMAGED for each of its files, which become FAILED and are no
- * longer served. Returns false if the blob does not exist, is already marked or is unreferenced.
+ * Marks a blob as damaged and logs FILE_DAMAGED for each of its files, which become FAILED and are no longer
+ * served. Returns false if the blob does not exist, is unreferenced, or is already marked.
  */
 export function markDamaged(ctx: ServiceContext, blobId: string, code: Damage): Promise<boolean> {
   return inTransaction(ctx, async (s) => {
@@ -32,7 +32,8 @@ export function markDamaged(ctx: ServiceContext, blobId: string, code: Damage): 
 }
 
 /**
- * Marks a blob as verified. If it was marked as damaged, clears that and logs FILE_RECOVERED for its files.
+ * Marks a blob as verified. If it was marked as damaged, clears that mark and logs FILE_RECOVERED for its
+ * files.
  */
 export async function markVerified(ctx: ServiceContext, { id, damage }: BlobRow): Promise<void> {
   const verified = { verifiedAt: ctx.now() }
@@ -54,7 +55,7 @@ export async function markVerified(ctx: ServiceContext, { id, damage }: BlobRow)
 
 export type BlobRow = Row<'blobs'>
 
-/** Logs an event for each file with this blob in its current or an older version. */
+/** Logs an event for each file whose current or older versions use this blob. */
 export async function logForFiles(
   ctx: TxContext,
   { id, workspaceId }: Pick<BlobRow, 'id' | 'workspaceId'>,

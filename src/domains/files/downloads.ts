@@ -10,18 +10,18 @@ export type Download = {
   /** The owner of the token; null for a signed link and for a public file. */
   viewer: Viewer
   via: 'LINK' | 'TOKEN' | 'PUBLIC'
-  /** The link, token or address, which further range requests of the same client share. */
+  /** The link, token or address. Further range requests of the same client have the same value. */
   credential: string
   /** Number of requested bytes. */
   bytes: number
-  /** Whether the whole file is requested, not a range. */
+  /** Whether the request is for the whole file, not for a range. */
   whole: boolean
 }
 
 export type DownloadLog = {
   /**
-   * Queues the download for the log without waiting. A range request counts as part of a download of the
-   * last hour.
+   * Queues the download for the log and returns immediately. A range request counts as part of the same download
+   * if that started within the last hour.
    */
   note: (download: Download) => void
   /** Resolves when all queued downloads are written. */
@@ -29,7 +29,9 @@ export type DownloadLog = {
 }
 
 const DOWNLOAD_WINDOW_MS = 3_600_000
-/** Downloads beyond this many are forgotten, so that their next range request is logged again. */
+/**
+ * Maximum number of downloads to remember. The oldest is dropped, and its next range request is logged again.
+ */
 const MAX_TRACKED_DOWNLOADS = 10_000
 const FLUSH_DELAY_MS = 100
 const BATCH_SIZE = 100
@@ -93,7 +95,7 @@ async function writeOne(ctx: TxContext, { versionId, via, bytes }: Download) {
   await record(ctx, { ...found, action: 'FILE_DOWNLOADED', details })
 }
 
-/** Returns null if the version was purged in the meantime. */
+/** Returns the file of a version, or null if it was purged in the meantime. */
 async function locate(tx: Tx, versionId: string) {
   const [version] = await versionsById(tx, [versionId])
   const file = version && (await entryById(tx, version.fileId))

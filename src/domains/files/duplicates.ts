@@ -2,7 +2,7 @@ import type { Db } from '../../database/database.ts'
 import { fileKind } from '../../database/query/entry-kinds.ts'
 import type { List } from '../../database/query/keyset.ts'
 
-/** Live files with the same content. */
+/** A group of live files with the same content. */
 export type DuplicateGroup = {
   workspaceId: string
   sha256: string
@@ -12,8 +12,8 @@ export type DuplicateGroup = {
 }
 
 /**
- * Returns the list of duplicate contents, most wasted bytes first. Considers only blobs with more than one
- * reference.
+ * Returns the list of duplicate contents, sorted by wasted bytes in descending order. Considers only blobs
+ * with more than one reference.
  */
 export function duplicatesList(db: Db, workspaceId: string): List<DuplicateGroup> {
   const shared = db

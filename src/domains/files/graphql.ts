@@ -49,7 +49,7 @@ nodeType('ver', 'FileVersion', (ids, { db, viewer }) =>
   ),
 )
 
-/** Loads a version by id for a field of a type that the viewer may already see; it checks no access. */
+/** Loads a version by id, for a field of a type that the viewer may already see. Does not check access. */
 export const loadVersion = loader((ids, { db }) => versionsById(db, ids))
 
 /** Loads the recorded damage of a version, or null if its bytes are intact. */

@@ -10,8 +10,7 @@ const BATCH_SIZE = 100
 const RETRY_MS = 60_000
 
 /**
- * Deletes the bytes of unreferenced blobs, then their rows. It may be interrupted at any point and run
- * again.
+ * Deletes the bytes of unreferenced blobs, then their rows. Can be interrupted at any point and run again.
  */
 export async function sweepBlobs(
   { db, blobs, now }: { db: Db; blobs: BlobStore; now: () => number },
@@ -33,8 +32,8 @@ export async function sweepBlobs(
 }
 
 /**
- * Returns none while a backup runs, since its copy of the rows may refer to the blobs. One statement, so
- * that every returned blob was unreferenced before a later backup reads the rows.
+ * Returns unreferenced blobs, but none while a backup runs, because its copy of the rows may refer to them.
+ * Uses one statement, so that every returned blob was unreferenced before a later backup reads the rows.
  */
 const sweepable = (db: Db, now: number) =>
   db

@@ -5,8 +5,8 @@ import type { MediaKind } from '../../database/tables.ts'
 export type Media = { mediaType: string; mediaKind: MediaKind }
 
 /**
- * Overrides by extension, for types that the mime package lacks or reports misleadingly. A type has one
- * kind.
+ * Overrides by file extension, for types that the mime package lacks or reports misleadingly. A media type
+ * has one kind.
  */
 const overrides: Record<string, [mediaType: string, kind: MediaKind]> = {
   csv: ['text/csv', 'SPREADSHEET'],
@@ -40,7 +40,7 @@ const overrides: Record<string, [mediaType: string, kind: MediaKind]> = {
   avi: ['video/vnd.avi', 'VIDEO'],
   tgz: ['application/gzip', 'ARCHIVE'],
 }
-// Maps, because an extension may be the name of an object property, such as .constructor.
+// These are maps, because an extension may be the name of an object property, such as .constructor.
 const typesByExtension = new Map(Object.entries(overrides).map(([name, [type]]) => [name, type]))
 const kindsByType = new Map(Object.values(overrides))
 
@@ -57,7 +57,7 @@ const kindPatterns: [RegExp, MediaKind][] = [
   [/^text\//, 'DOCUMENT'],
 ]
 
-/** Container formats, with the more specific types that the name of a file may give them. */
+/** Container formats, each with the more specific types that the name of a file may select. */
 const containers = new Map<string, RegExp>([
   ['application/zip', /officedocument|opendocument|vnd\.ms-|epub|archive|\+zip/],
   // A password-protected office document has this type too.
@@ -70,8 +70,8 @@ const containers = new Map<string, RegExp>([
 
 /**
  * Detects the media type of a file from its first bytes (4 KiB are enough), or else from its name. The name
- * refines a container format (a .docx is a zip) and determines types without a signature (a .csv). Other
- * bytes are text/plain or application/octet-stream.
+ * also refines a container format (a .docx file is a ZIP) and determines types without a signature (such as
+ * .csv). Any other file is text/plain or application/octet-stream.
  */
 export async function detectMediaType(head: Uint8Array, name: string): Promise<Media> {
   const detected = (await fileTypeFromBuffer(head))?.mime
@@ -100,7 +100,7 @@ const extensionOf = (name: string) => /^.+\.([^.]+)$/s.exec(name.toLowerCase())?
 
 function isText(head: Uint8Array): boolean {
   if (head.length === 0 || head.includes(0)) return false
-  // stream: the head may end within a character.
+  // With `stream`, the head may end within a character.
   return !new TextDecoder('utf-8').decode(head, { stream: true }).includes('\ufffd')
 }
 
@@ -110,6 +110,9 @@ const driveFolders = new Map([
   ...['mp4', 'wmv', 'avi'].map((extension) => [extension, 'video'] as const),
 ])
 
-/** Returns the folder for an upload without a folder in a workspace with autoFile, by the last extension. */
+/**
+ * Returns the folder for an upload without a folder in a workspace with autoFile. It depends on the last
+ * extension of the name.
+ */
 export const driveFolder = (name: string) =>
   `drive/${driveFolders.get(extensionOf(name)) ?? 'others'}`

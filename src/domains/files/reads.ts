@@ -25,7 +25,7 @@ export type Downloadable = {
   modifiedAt: number
 }
 
-/** Returns the versions of ids, with null for each that does not exist. */
+/** Loads versions by id, with null for each that does not exist. */
 export const versionsById = rowsById('versions')
 
 /** Returns the list of the versions of a file, newest first. */
@@ -38,7 +38,7 @@ export function versionsList(db: Db, fileId: string): List<VersionRow> {
 }
 
 /**
- * Looked up if the version does not exist, so that the response takes as long as for an inaccessible
+ * Id to look up if the version does not exist, so that the response takes as long as for an inaccessible
  * version.
  */
 const NONEXISTENT_FILE_ID = `file_${'0'.repeat(32)}`
@@ -61,7 +61,7 @@ export async function requireVersion(
 }
 
 /**
- * Returns the expected size and hash of a blob, and whether it is marked as damaged; null for an unknown
+ * Returns the expected size and hash of a blob and whether it is marked as damaged, or null for an unknown
  * key.
  */
 export async function expectedBytes(db: Db, key: string) {
@@ -117,7 +117,7 @@ export async function downloadableFile(ctx: ServiceContext, fileId: string): Pro
   })
 }
 
-/** Versions of files that are neither in the trash nor being purged, themselves or with an ancestor. */
+/** Selects a version, unless its file or an ancestor of the file is in the trash or being purged. */
 const liveVersions = prepared((db, versionId: string) =>
   db
     .selectFrom('versions as v')

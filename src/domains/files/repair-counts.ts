@@ -15,8 +15,8 @@ type File = EntryKey & FileFigures & { versionId: string | null; counted: FileFi
 const figures = ['size', 'olderBytes', 'sha256', 'mediaType'] as const
 
 /**
- * Returns the files that differ from their versions; `counted` is null if the current version does not
- * exist.
+ * Returns the files whose columns differ from their versions. `counted` is null if the current version does
+ * not exist.
  */
 export async function differingFiles(db: Db | Tx, ids: readonly string[]): Promise<File[]> {
   const rows = await db
@@ -65,8 +65,8 @@ type References = Pick<BlobRow, 'id' | 'workspaceId' | 'refs' | 'unreferencedAt'
 }
 
 /**
- * Returns the blobs whose reference count or deletion mark is wrong, or that have versions (`others`) of a
- * different size or hash.
+ * Returns the blobs whose reference count or deletion mark is wrong, and those with versions of a different
+ * size or hash; `others` is the number of these versions.
  */
 export async function differingReferences(
   db: Db | Tx,
@@ -91,7 +91,10 @@ export async function differingReferences(
   )
 }
 
-/** Recomputes the reference count of a blob, and marks it for deletion exactly if it has no reference. */
+/**
+ * Recomputes the reference count of a blob, and marks the blob for deletion if and only if it has no
+ * reference.
+ */
 export function repairReferences(
   ctx: ServiceContext,
   { id, workspaceId }: EntryKey,

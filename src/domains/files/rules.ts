@@ -1,6 +1,6 @@
 import type { Damage } from '../../blobs/verify.ts'
 
-/** Damage found in the bytes of a version, with the time of detection in milliseconds since 1970. */
+/** Damage found in the bytes of a version. `at` is the time of detection in milliseconds since 1970. */
 export type RecordedDamage = { code: Damage; at: number }
 
 /** Parses the damage column of a blob. */

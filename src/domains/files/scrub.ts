@@ -4,11 +4,11 @@ import type { ServiceContext } from '../../context.ts'
 import { StorageError } from '../../errors.ts'
 import { type BlobRow, markDamaged, markVerified } from './damage.ts'
 
-/** Kind of the job that reads all stored bytes at a limited rate to find damage. */
+/** Kind of the job that reads all stored bytes at a limited rate to detect damage. */
 export const SCRUB_BLOBS = 'scrubBlobs'
 
 type ScrubOptions = {
-  /** Interval in which each blob is read once. */
+  /** Interval, in milliseconds, in which each blob is read once. */
   everyMs: number
   bytesPerSecond: number
   /** Called for each blob that cannot be read. */
@@ -16,19 +16,20 @@ type ScrubOptions = {
 }
 
 const BATCH_SIZE = 100
-/** Interval for reading damaged blobs again, which an operator may have restored. */
+/** Interval after which a damaged blob is read again, because an operator may have restored it. */
 const DAMAGED_RECHECK_MS = 86_400_000
 /** Bytes charged per blob for opening it. */
 const OPEN_COST_BYTES = 65_536
 /**
- * The run ends after this many consecutive missing blobs: the folder or bucket itself is probably missing.
+ * Number of consecutive missing blobs after which the run ends, because the folder or bucket itself is
+ * probably missing.
  */
 const MAX_CONSECUTIVE_MISSING = 20
 
 /**
- * Reads and hashes the blobs that were not verified for `everyMs` milliseconds, longest unverified first.
- * Marks damaged blobs, whose files become FAILED, and clears the mark of recovered ones. Returns the number
- * of blobs read. The run may be interrupted at any point.
+ * Reads and hashes the blobs that were not verified for `everyMs` milliseconds, starting with the longest
+ * unverified. Marks damaged blobs, whose files become FAILED, and clears the mark of recovered ones. Returns
+ * the number of blobs read. Can be interrupted at any point.
  */
 export async function scrubBlobs(
   ctx: ServiceContext,
@@ -56,7 +57,8 @@ const storeMissing = `${MAX_CONSECUTIVE_MISSING} consecutive blobs are missing; 
 type Pace = (bytes: number) => Promise<unknown> | undefined
 
 /**
- * Damage counts only if a second read confirms it, since the first read may have been corrupted in transit.
+ * Reads one blob and records the result. Damage counts only if a second read confirms it, because the first
+ * read may have been corrupted in transit.
  */
 async function scrubOne(ctx: ServiceContext, blob: BlobRow, pace: Pace): Promise<Damage | null> {
   const check = () => verify(ctx.blobs, blob.id, blob, pace)
@@ -71,8 +73,8 @@ const setVerifiedAt = ({ db, now }: ServiceContext, { id }: BlobRow) =>
   db.updateTable('blobs').set({ verifiedAt: now() }).where('id', '=', id).execute()
 
 /**
- * Yields damaged blobs, then all others that are due; a blob that cannot be read is retried in the next
- * run.
+ * Yields the damaged blobs that are due, then all other blobs that are due. A blob that cannot be read stays
+ * due and is retried in the next run.
  */
 async function* dueBlobs({ db, now }: ServiceContext, everyMs: number): AsyncGenerator<BlobRow> {
   const damaged = db.selectFrom('blobs').selectAll().where('damage', 'is not', null)
@@ -102,7 +104,10 @@ async function* dueBlobs({ db, now }: ServiceContext, everyMs: number): AsyncGen
   }
 }
 
-/** Returns a function that sleeps to keep the rate, crediting up to one second of earlier idle time. */
+/**
+ * Returns a function that sleeps as needed to keep the rate. It credits up to one second of earlier idle
+ * time.
+ */
 function createPacer(bytesPerSecond: number, signal: AbortSignal): Pace {
   let nextFreeMs = performance.now()
   return (bytes) => {

@@ -23,7 +23,7 @@ import { requireVersion, type VersionRow } from './reads.ts'
 type NewVersion = Media & {
   blob: Blob
   comment?: string | null | undefined
-  /** Minimum version number: versions from an archive keep their numbers, including gaps. */
+  /** Minimum version number. Versions from an archive keep their numbers, including gaps. */
   number?: number | undefined
 }
 type NewFile = NewVersion & {
@@ -38,8 +38,8 @@ type NewFile = NewVersion & {
 export type FileResult = { file: EntryRow; version: VersionRow; ownBlobUsed: boolean }
 
 /**
- * Adds committed bytes as a file in `folder`, or with NEW_VERSION as the next version of the file with that
- * name, and charges them to the quota. Throws NameConflict, InvalidInput and QuotaExceeded.
+ * Adds committed bytes as a file in `folder`, or with NEW_VERSION as the next version of the file that has
+ * this name, and charges them to the quota. Throws NameConflict, InvalidInput and QuotaExceeded.
  */
 export async function addFile(
   ctx: TxContext,
@@ -155,8 +155,8 @@ async function latestNumber({ tx }: TxContext, fileId: string): Promise<number> 
 }
 
 /**
- * Sets the current version of a file and adjusts the totals of the folders above, which count older
- * versions too.
+ * Sets the current version of a file and adjusts the totals of the folders above, which include older
+ * versions.
  */
 async function makeCurrent(
   ctx: TxContext,
@@ -180,7 +180,7 @@ type RestoreVersionInput = {
 }
 
 /**
- * Adds the bytes of an older version as a new current version. Throws NotFound, Forbidden, InvalidInput,
+ * Adds the bytes of an older version as the new current version. Throws NotFound, Forbidden, InvalidInput,
  * InvalidState, StaleRevision and QuotaExceeded.
  */
 export async function restoreVersion(
@@ -200,7 +200,7 @@ export async function restoreVersion(
 }
 
 /**
- * Deletes an older version, and its bytes with the last reference. Throws NotFound, Forbidden, and
+ * Deletes an older version. Its bytes are deleted with their last reference. Throws NotFound, Forbidden, and
  * InvalidState for the current version or a trashed file.
  */
 export async function deleteVersion(
@@ -237,7 +237,7 @@ async function requireLiveVersion(ctx: TxContext, versionId: string) {
   return { ...found, parent }
 }
 
-/** Deletes all versions of purged files, and their bytes with the last references. */
+/** Deletes all versions of purged files. Their bytes are deleted with their last references. */
 export async function deleteVersions(
   ctx: TxContext,
   workspaceId: string,

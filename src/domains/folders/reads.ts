@@ -16,7 +16,7 @@ export type Usage = {
   workspaceId: string
 }
 
-/** Returns the usage of a workspace from stored figures, which every transaction keeps up to date. */
+/** Returns the usage of a workspace from stored figures, which every transaction updates. */
 export async function usageOf(db: Db, { id }: Pick<WorkspaceRow, 'id'>): Promise<Usage> {
   const row = await db
     .selectFrom('workspaces as w')
@@ -36,8 +36,8 @@ const remainingBytesOf = ({ quotaBytes, usedBytes, reservedBytes }: QuotaFigures
 export type KindUsage = { kind: MediaKind; bytes: number; fileCount: number }
 
 /**
- * Returns the usage by kind of file, largest first, without the trash: summed over the figures of the
- * folders.
+ * Returns the usage by kind of file without the trash, summed over the folders and sorted by size in
+ * descending order.
  */
 export async function usageByKind(db: Db, workspaceId: string): Promise<KindUsage[]> {
   const rows = await db

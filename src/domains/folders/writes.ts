@@ -32,9 +32,9 @@ type NewFolder = {
 
 /**
  * Creates a folder in `parent`, or in the root of `workspaceId`. With createParents, a name such as Data/Raw
- * creates the missing parents as well. NEW_VERSION returns an existing folder, so the call can be repeated.
- * Requires role EDITOR and scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput, NameConflict,
- * InvalidState.
+ * also creates the missing parents. With NEW_VERSION, returns the folder if it already exists, so the call
+ * can be repeated. Requires role EDITOR and scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput,
+ * NameConflict, InvalidState.
  */
 export async function createFolder(ctx: ServiceContext, input: NewFolder): Promise<EntryRow> {
   return inTransaction(ctx, async (s) => {
@@ -79,8 +79,9 @@ function requireFolder(existing: EntryRow): EntryRow {
 }
 
 /**
- * Returns the folder at the path `names` below `start`, and creates the missing folders. Throws InvalidInput
- * for a name that is not allowed for new folders, and InvalidState if a file has one of the names.
+ * Returns the folder at the path `names` below `start`, after creating the missing folders. Throws
+ * InvalidInput for a name that is not allowed for new folders, and InvalidState if a file has one of the
+ * names.
  */
 export function ensureFolders(
   ctx: TxContext,
@@ -93,7 +94,10 @@ export function ensureFolders(
   })
 }
 
-/** Recreates folders that existed before, without the checks of new names. Throws as ensureFolders does. */
+/**
+ * Recreates folders that existed before, without the checks for new names. Throws InvalidInput for a path
+ * that is too deep or too long, and InvalidState if a file has one of the names.
+ */
 export const restoreFolders = (ctx: TxContext, start: EntryRow, names: readonly EntryName[]) =>
   descend(ctx, start, names, (folder, name) => addFolder(ctx, folder, name))
 

@@ -26,8 +26,9 @@ export const memberOf = (db: Db | Tx, workspaceId: string, userId: string) =>
     .executeTakeFirst()
 
 /**
- * Returns those of `ids` whose details the viewer may see: themselves, and users who share a workspace with
- * them that the token can access. Other viewers see only the names of users on what they created.
+ * Returns the users among `ids` whose details the viewer may see: the viewer, and users who share a workspace
+ * with the viewer that the token can access. For any other user, viewers see only the name, on what that user
+ * created.
  */
 export async function sharedWorkspaceUsers(
   db: Db,

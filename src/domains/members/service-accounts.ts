@@ -12,8 +12,8 @@ import { endMembership, type MemberRow, memberManagement } from './writes.ts'
 type NewServiceAccount = { workspaceId: string; name: string; role: WorkspaceRole }
 
 /**
- * Creates a user for programs, who is a member of this workspace only. Requires role OWNER and scope
- * MEMBERS_WRITE. Throws NotFound, Forbidden, InvalidInput.
+ * Creates a service account: a user for programs that is a member of this workspace only. Requires role OWNER
+ * and scope MEMBERS_WRITE. Throws NotFound, Forbidden, InvalidInput.
  */
 export async function createServiceAccount(
   ctx: ServiceContext,
@@ -32,9 +32,9 @@ export async function createServiceAccount(
 }
 
 /**
- * Deletes a service account with its tokens, share links and unfinished uploads. The user row stays, because
- * what the account created shows its name. Requires role OWNER and scope MEMBERS_WRITE. Throws NotFound (also
- * for a person), Forbidden.
+ * Deletes a service account with its tokens, share links and unfinished uploads. Keeps the row of the user,
+ * because its name is shown on what it created. Requires role OWNER and scope MEMBERS_WRITE. Throws NotFound
+ * (also for the id of a person) and Forbidden.
  */
 export async function deleteServiceAccount(
   ctx: ServiceContext,

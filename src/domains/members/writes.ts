@@ -20,8 +20,9 @@ import { memberOf } from './reads.ts'
 
 export type MemberRow = Row<'members'>
 /**
- * Called when a member gets another role, or leaves (`role` is null): listeners end what the member may no
- * longer do. Their share links pass to `newSharer` if it is given.
+ * Called when the role of a member changes or the member leaves (`role` is null). Listeners end what the
+ * member may no longer do. If the member may no longer share, their share links pass to `newSharer`, if
+ * given.
  */
 export const roleChanged = hook<{
   ctx: TxContext
@@ -51,8 +52,8 @@ type NewMember = {
 }
 
 /**
- * Adds the user with this email address to a workspace, and creates the user if the address is unknown. An
- * existing member gets the new role. Throws NotFound, Forbidden, InvalidInput, InvalidState.
+ * Adds the user with this email address to a workspace. Creates the user if the address is unknown, and
+ * changes the role if the user is already a member. Throws NotFound, Forbidden, InvalidInput, InvalidState.
  */
 export async function addMember(
   ctx: ServiceContext,
@@ -84,8 +85,8 @@ function checkPerson(email: string, name: string | null | undefined) {
 }
 
 /**
- * Creates a user without a workspace, for the admin command of the operator. Throws InvalidInput, also if a
- * user already has the address.
+ * Creates a user without a workspace, for the admin command of the operator. Throws InvalidInput for an
+ * invalid name or address, or if a user already has the address.
  */
 export async function createUserOnServer(
   { db, now }: Pick<ServiceContext, 'db' | 'now'>,
@@ -152,7 +153,10 @@ export async function removeMember(
   })
 }
 
-/** The viewer must be allowed to revoke share links, because a transfer changes who may. */
+/**
+ * Throws unless the member `newSharerId` can receive the share links and the viewer may revoke them: a
+ * transfer changes who may revoke them.
+ */
 async function requireNewSharer(
   ctx: TxContext,
   { workspaceId, userId }: MemberRow,
@@ -201,8 +205,8 @@ async function setRole(ctx: TxContext, member: MemberRow, role: WorkspaceRole): 
 }
 
 /**
- * Throws InvalidState for the last person with role OWNER: a service account alone could not create its next
- * token.
+ * Throws InvalidState if the member is the last person with role OWNER. A service account alone would not be
+ * enough, because it could not create its next token.
  */
 async function assertOtherOwner({ tx }: TxContext, { workspaceId, userId, role }: MemberRow) {
   if (role !== 'OWNER') return
@@ -220,7 +224,8 @@ async function assertOtherOwner({ tx }: TxContext, { workspaceId, userId, role }
 }
 
 /**
- * The name defaults to the part before the @: a PUBLIC workspace shows names to everyone, but no addresses.
+ * Creates a user. The name defaults to the part of the address before the @, because a PUBLIC workspace shows
+ * names to everyone, but no addresses.
  */
 const newUser = ({ tx, now }: LogContext, email: string, name: string | null | undefined) =>
   createUser(tx, { name: name?.trim() || email.replace(/@.*/, ''), email, createdAt: now() })

@@ -7,7 +7,10 @@ import { tagsOfEntries } from '../tags/reads.ts'
 import { entryDocument, tagDocument } from './documents.ts'
 import { indexableEntries, indexEntries, indexTags } from './writes.ts'
 
-/** Returns the ids of the documents that the index lacks, or with --deep also of those that differ in it. */
+/**
+ * Returns the ids of the documents that are missing from the index and, with --deep, of those that differ
+ * from the index.
+ */
 const findStale = ({ db, deep }: CheckContext, documents: readonly Document[]) =>
   deep
     ? staleDocuments(db, documents)
@@ -47,7 +50,7 @@ const reindex = (c: CheckContext, workspaceId: string, id: string) =>
     await indexEntries(tx, [id])
   })
 
-/** Checks that every tag of an entry with a parent folder is indexed correctly. */
+/** Checks that every tag with an entry that has a parent folder is indexed correctly. */
 export const tagIndexCheck: Check = {
   scan: ({ db }) => idsOf(db, 'tags'),
   async evaluate(c, ids) {
@@ -81,7 +84,7 @@ const usedTags = ({ db }: CheckContext, ids: readonly string[]) =>
     )
     .execute()
 
-/** Checks that the index has no other documents. */
+/** Checks that every document in the index belongs to a tag, or to an entry with a parent folder. */
 export const orphanDocumentsCheck: Check = {
   scan: ({ db }) => idsOf(db, 'searchDocuments'),
   async evaluate({ db }, ids) {

@@ -15,8 +15,8 @@ type IndexedColumn =
   | 'metadata'
 
 /**
- * Returns the search document of an entry: its own words, and keys for its parent folder and its tags,
- * whose words may change without the entry.
+ * Returns the search document of an entry: its own words, and keys for its parent folder and its tags. These
+ * have their own documents, because their words may change without a change of the entry.
  */
 export const entryDocument = (
   { id, workspaceId, kind, parentId, ...texts }: Pick<EntryRow, IndexedColumn>,

@@ -9,7 +9,7 @@ import type { Row } from '../../database/tables.ts'
 import { prefixUpperBound } from '../../names.ts'
 import { keyOf, type Term } from './query.ts'
 
-/** The keys of the tags and folders that match a term, or 'many' beyond MAX_KEY_COUNT. */
+/** The keys of the tags and folders that match a term, or 'many' for more than MAX_KEY_COUNT. */
 export type TermKeys = Record<'tags' | 'folders', readonly string[] | 'many'>
 /** Maximum number of tag or folder keys in an index expression. */
 export const MAX_KEY_COUNT = 256
@@ -39,7 +39,8 @@ async function tagsWith(db: Db, workspaceId: string, term: Term): Promise<TermKe
 }
 
 /**
- * Returns the folders whose path matches the term: those with a matching name, and all folders below them.
+ * Returns the keys of the folders whose path matches the term: those with a matching name, and all folders
+ * below them.
  */
 async function foldersUnder(db: Db, workspaceId: string, term: Term): Promise<TermKeys['folders']> {
   const limit = MAX_KEY_COUNT + 1
@@ -56,7 +57,7 @@ async function foldersUnder(db: Db, workspaceId: string, term: Term): Promise<Te
   return below.flat()
 }
 
-/** Returns the live folders among `ids` that are not below another of them. */
+/** Returns the live folders among `ids` that are not below another one of them. */
 async function topsOf(db: Db, ids: readonly string[]): Promise<Top[]> {
   const folders = await db
     .selectFrom('entries')

@@ -2,16 +2,19 @@ import { findRanges, type SearchField, searchFields, type Texts } from './match.
 import type { Query } from './query.ts'
 import { wordsOf } from './rules.ts'
 
-/** A text with words of the query, as HTML with matches in <mark> elements. */
+/** A text that contains words of the query, as HTML with the matches in <mark> elements. */
 export type Highlight = { field: SearchField; text: string }
 type Range = { start: number; end: number }
 
-/** Length of the excerpt of a long text, and of the part before the first match. */
+/** Length of the excerpt of a long text, and of the part of it before the first match. */
 const EXCERPT_LENGTH = 200
 const LEAD_LENGTH = 60
 export const MAX_HIGHLIGHTS = 10
 
-/** Returns up to 10 highlights of an entry, best fields first. Stops early once `isOver` returns true. */
+/**
+ * Returns up to MAX_HIGHLIGHTS highlights of an entry, best fields first. Stops early once `isOver` returns
+ * true.
+ */
 export function highlightsOf(query: Query, texts: Texts, isOver = () => false): Highlight[] {
   const found: Highlight[] = []
   for (const field of searchFields)
@@ -22,7 +25,7 @@ export function highlightsOf(query: Query, texts: Texts, isOver = () => false): 
   return found
 }
 
-/** A path is displayed as one text. */
+/** Returns the texts to highlight. A path is displayed as one text. */
 const displayTexts = (field: SearchField, texts: Texts): readonly string[] =>
   field === 'path' && texts.path.length > 0 ? [texts.path.join('/')] : texts[field]
 

@@ -8,15 +8,16 @@ import { rankOf, textsOf } from './match.ts'
 import type { Search, Step } from './plan.ts'
 import { wordsOf } from './rules.ts'
 
-/** Documents that match the expression of a step. */
+/** Documents that match the expression of `step`. */
 export type Batch = { step: Step; documents: readonly Found[] }
-/** A matching entry with its rank and the number of its document. */
+/** A matching entry with its rank and the `number` of its document. */
 export type FoundEntry = { entry: EntryRow; rank: number; number: number }
 type Row = EntryRow & { parentPath: string | null }
 
 /**
- * Returns the live entries of documents that match the filter, in the order of the documents. The entries
- * of a doubtful step are ranked one by one, and those of a different rank are left out.
+ * Returns the live entries of the documents that match the filter, in the order of the documents. If the step
+ * is doubtful or has no rank, ranks the entries one by one; omits those that do not match or have a different
+ * rank.
  */
 export async function loadMatches(
   db: Db,
@@ -67,7 +68,7 @@ async function ranksOf(db: Db, { query }: Search, rows: Row[]): Promise<(number 
   })
 }
 
-/** Many entries share their tags and folders. */
+/** Caches the results, because many entries share their tags and folders. */
 function memoize<T>(compute: (text: string) => T) {
   const results = new Map<string, T>()
   return (text: string): T => {

@@ -1,11 +1,12 @@
 import type { Query, Term } from './query.ts'
 import { type Word, wordsOf } from './rules.ts'
 
-/** Fields that are searched, best first. */
+/** The searched fields, best first. */
 export const searchFields = ['name', 'tags', 'description', 'metadata', 'path'] as const
 export type SearchField = (typeof searchFields)[number]
 /**
- * The texts of an entry by field; a phrase matches within one text. `path` has the names of all ancestors.
+ * The texts of an entry by field. A phrase must match within one text. `path` contains the names of all
+ * ancestors.
  */
 export type Texts = Record<SearchField, readonly string[]>
 
@@ -32,9 +33,9 @@ export function textsIn(value: unknown): string[] {
 }
 
 /**
- * Number of ranks, 0 is best: whole words in the name (0), words or prefixes in the name (1), and then by
- * the best fields that together contain all words: name and tags (2, 3), also description (4, 5), also
- * metadata (6, 7), also path (8, 9). An even rank has at least one word in the name.
+ * Number of ranks; 0 is the best. The ranks are: whole words in the name (0), words or prefixes in the name
+ * (1), and then the best fields that together contain all words: name and tags (2, 3), also description (4,
+ * 5), also metadata (6, 7), also path (8, 9). At an even rank, at least one word is in the name.
  */
 export const RANKS = 10
 
@@ -59,7 +60,7 @@ export function rankOf(
 
 /**
  * Returns the ranges of a text that match a term, each from the start of its first word to the end of its
- * last. `splits` is the result of wordsOf for the text.
+ * last word. `splits` is the result of wordsOf for the text.
  */
 export function findRanges(splits: readonly Word[][], { ways, prefix }: Term): Range[] {
   return splits.flatMap((words) => ways.flatMap((way) => rangesOfWay(words, way, prefix)))
@@ -78,7 +79,9 @@ function rangesOfWay(words: readonly Word[], way: readonly string[], prefix: boo
   return ranges
 }
 
-/** Yields the indexes at which a sequence of words occurs among others (Knuth-Morris-Pratt, linear time). */
+/**
+ * Yields the indexes at which a sequence of words occurs among other words (Knuth-Morris-Pratt, linear time).
+ */
 function* occurrencesOf(sequence: readonly string[], words: readonly Word[]): Generator<number> {
   if (sequence.length === 0) yield* words.keys()
   if (sequence.length === 0) return

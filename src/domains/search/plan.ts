@@ -14,14 +14,17 @@ export type Search = {
   budget: WorkBudget
 }
 type ExpandedTerm = { term: Term; keys: TermKeys }
-/** A search with its expanded terms. Documents must match `kinds` and all of `limits`. */
+/** A search with its expanded terms. Documents must match `kinds` and each of `limits`. */
 export type Plan = {
   kinds: Expression
   limits: Expression[]
   terms: ExpandedTerm[]
   excluded: ExpandedTerm[]
 }
-/** An expression for documents of one rank, or of any (null). If `doubtful`, it matches others too. */
+/**
+ * An expression for the documents of one rank, or of any rank (null). If `doubtful`, it may also match other
+ * documents.
+ */
 export type Step = { rank: number | null; expression: Expression; doubtful: boolean }
 
 const TAGS = searchFields.indexOf('tags')
@@ -55,7 +58,10 @@ async function folderLimits(db: Db, { scanRoot }: EntryFilter): Promise<Expressi
     : []
 }
 
-/** Returns the step for all documents of a search, of any rank; rank 0 is for a search without terms. */
+/**
+ * Returns the step for all documents of a search. Pass rank 0 for a search without terms; otherwise the
+ * documents can have any rank.
+ */
 export const anyRankStep = (plan: Plan, rank: 0 | null = null): Step =>
   createStep(plan, { rank, field: PATH }, atLeastMatching(plan.terms, PATH))
 
@@ -96,13 +102,16 @@ function createStep(
   return { rank, expression: { from, without }, doubtful }
 }
 
-/** Expressions for terms in the fields up to this one. An inexact one matches a subset of the documents. */
+/**
+ * Returns expressions for terms in the fields up to `field`. An inexact one matches a subset of the
+ * documents.
+ */
 const atMostMatching = (terms: ExpandedTerm[], field: number) =>
   terms.map((term) => upTo(term, field))
 
 /**
- * Expressions for terms in the fields up to this one, without inexact ones: they match a superset of the
- * documents.
+ * Returns expressions for terms in the fields up to `field`, without the inexact ones, so that they match a
+ * superset of the documents.
  */
 const atLeastMatching = (terms: ExpandedTerm[], field: number) =>
   terms.filter((term) => !isInexact(term, field)).map((term) => upTo(term, field))
@@ -115,11 +124,11 @@ const upTo = ({ term, keys }: ExpandedTerm, field: number): Expression => ({
   ],
 })
 
-/** Whether a term matches too many tags or folders for an exact expression. */
+/** Returns whether a term matches too many tags or folders for an exact expression. */
 const isInexact = ({ keys }: ExpandedTerm, field: number) =>
   (field >= TAGS && keys.tags === 'many') || (field >= PATH && keys.folders === 'many')
 
-/** Whether a document may match the term in this field but not in a better one. */
+/** Returns whether a document may match the term in this field but not in a better one. */
 function mayMatchIn({ keys }: ExpandedTerm, field: number): boolean {
   if (field === TAGS) return keys.tags.length > 0
   return field !== PATH || keys.folders.length > 0

@@ -2,7 +2,7 @@ import type { EntryKind } from '../../database/tables.ts'
 import { InvalidInput } from '../../errors.ts'
 import { wordsOf } from './rules.ts'
 
-/** Consecutive words, split in up to two ways; with `prefix` the last word matches as a prefix too. */
+/** Consecutive words, split in one or two ways. With `prefix`, the last word also matches as a prefix. */
 export type Term = { ways: string[][]; prefix: boolean }
 /** Terms that an entry must match, and terms that it must not match. */
 export type Query = { terms: Term[]; excluded: Term[] }
@@ -13,9 +13,10 @@ const MAX_TERM_COUNT = 32
 const queryItems = /(?<minus>-?)(?:"(?<phrase>[^"]*)"?|(?<bare>[^\s"]+))/g
 
 /**
- * Parses a query: words that must all occur, "phrases" and -exclusions. Nothing else is syntax, and items
- * without words are ignored. The last word, if bare, matches as a prefix too. Throws InvalidInput beyond
- * 1000 characters or 32 terms.
+ * Parses a query: words and "phrases" that must all occur, and -exclusions. A slash separates required words
+ * as a space does. Any other punctuation has no special meaning, and items without words are ignored. The
+ * last word, if not quoted, also matches as a prefix. Throws InvalidInput for more than 1000 characters or 32
+ * terms.
  */
 export function parseQuery(text: string): Query {
   if (text.length > MAX_QUERY_LENGTH)
@@ -50,5 +51,5 @@ const invalidQuery = (message: string) => new InvalidInput({ path: ['query'], me
 /** Returns the key of an entry or tag in documents. */
 export const keyOf = (id: string) => id.replace('_', '')
 
-/** Returns the key that all files, or all folders, of a workspace have in common. */
+/** Returns the key that all files, or all folders, of a workspace share. */
 export const kindKey = (kind: EntryKind, workspaceId: string) => `${kind}${keyOf(workspaceId)}`

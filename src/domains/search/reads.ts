@@ -15,8 +15,8 @@ export type Hit = { node: EntryRow; score: number; cursor: string }
 type Hits = { edges: Hit[]; hasNextPage: boolean; endCursor: string | null }
 
 /**
- * Returns a page of the matches of a search, best rank first, newest first within a rank. If the limits end
- * the search before the page is full, hasNextPage is true and endCursor is the last evaluated position.
+ * Returns a page of the matches of a search, best rank first and newest first within a rank. If the limits
+ * end the search before the page is full, hasNextPage is true and endCursor is the last evaluated position.
  * Throws InvalidCursor.
  */
 export async function searchPage(

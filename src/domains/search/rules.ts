@@ -4,11 +4,12 @@ import { foldName, MAX_MARK_RUN, shortenMarkRuns } from '../../names.ts'
 export type Word = { text: string; start: number; end: number }
 
 const MAX_WORD_LENGTH = 64
-/** Maximum source length of a word: each letter with the maximum number of marks. */
+/** Maximum length of the source of a word: each letter with the maximum number of marks. */
 const MAX_WORD_SOURCE = MAX_WORD_LENGTH * (1 + MAX_MARK_RUN)
 
 /**
- * Scripts written without spaces are split into characters, as are pictographs; a run of them is a phrase.
+ * Scripts that are written without spaces. Their texts are split into characters, as are pictographs, and a
+ * run of them is a phrase.
  */
 const solo = String.raw`\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}`
 
@@ -31,7 +32,7 @@ const classes: [flag: number, pattern: RegExp][] = [
   [LOWER, /^\p{Ll}$/u],
 ]
 
-/** Cached classes per code point: a lookup takes a hundredth of the time of the patterns. */
+/** Classes by code point. A lookup takes a hundredth of the time that the patterns take. */
 const classCache = new Uint8Array(0x110000)
 
 function classOf(codePoint: number): number {
@@ -48,9 +49,9 @@ function classOf(codePoint: number): number {
 type Piece = { start: number; end: number; cuts: number[] }
 
 /**
- * Splits a text into words, in one or two ways: at separators and between letters and digits, and if
- * different, at case changes too. plateScan_2025 becomes [platescan, 2025] and [plate, scan, 2025]. Takes
- * linear time.
+ * Splits a text into words in one or two ways: at separators and between letters and digits, and, if the
+ * result differs, also at case changes. plateScan_2025 becomes [platescan, 2025] and [plate, scan, 2025].
+ * Takes linear time.
  */
 export function wordsOf(text: string): Word[][] {
   const pieces = piecesOf(text)
@@ -63,7 +64,7 @@ export function wordsOf(text: string): Word[][] {
     .filter((words) => words.length > 0)
 }
 
-/** Marks belong to the preceding character and are ignored on their own. */
+/** Splits a text into pieces. Marks belong to the preceding character; a mark without one is ignored. */
 function piecesOf(text: string): Piece[] {
   const pieces: Piece[] = []
   let open: (Piece & { kind: number; case: CaseTrail }) | null = null
@@ -89,8 +90,8 @@ function piecesOf(text: string): Piece[] {
 }
 
 /**
- * A number continues with digits of any script, and a mark belongs to the open piece; otherwise SOLO comes
- * first.
+ * Returns the kind of a character after an open piece. A number continues with digits of any script, and a
+ * mark belongs to the open piece. In all other cases SOLO takes precedence.
  */
 function kindOf(flags: number, open: number): number {
   if (open === NUMBER && flags & NUMBER) return NUMBER
@@ -100,10 +101,10 @@ function kindOf(flags: number, open: number): number {
 
 const isJoined = (kind: number) => kind === NUMBER || kind === LETTER
 
-/** The classes of the last two letters, and the position of the last one. */
+/** The classes of the last two letters (`before`, `last`), and the position of the last one. */
 type CaseTrail = { last: number; before: number; lastAt: number }
 
-/** Splits aB and ABc before the B. */
+/** Records a case change before the B in aB and in ABc. */
 function followCase(
   { cuts, case: trail }: { cuts: number[]; case: CaseTrail },
   at: number,
@@ -137,7 +138,7 @@ const lookalikes: Record<string, string> = {
 function foldWord(piece: string): string {
   if (/^[A-Za-z0-9]*$/.test(piece)) return piece.slice(0, MAX_WORD_LENGTH).toLowerCase()
   if (/^\p{Extended_Pictographic}$/u.test(piece)) return piece
-  // Normalisation sorts marks in quadratic time, so its input is limited.
+  // Normalisation sorts marks in quadratic time, so limit its input.
   const plain = foldName(shortenMarkRuns(piece, MAX_WORD_SOURCE))
     .normalize('NFKD')
     .replace(/[^\p{L}\p{N}\p{Mc}]/gu, '')

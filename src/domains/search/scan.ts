@@ -4,18 +4,18 @@ import { findDocuments } from '../../database/search/search-index.ts'
 import { type Batch, countBatch, type FoundEntry, loadMatches } from './hydrate.ts'
 import { anyRankStep, type Plan, planSearch, rankSteps, type Search, type Step } from './plan.ts'
 
-/** Position in the results, which are sorted by ascending rank and descending document number. */
+/** Position in the results, which are sorted by ascending rank, then by descending document number. */
 export type Position = { rank: number; number: number }
 /** Matches, the position of the last evaluated document, and whether more documents follow it. */
 export type ScanResult = { found: FoundEntry[]; last: Position | null; more: boolean }
 
 /**
- * Limits of a request: documents evaluated against the filter, matches counted, and the number of documents
- * up to which ranking them one by one is fastest.
+ * Limits of a request: documents evaluated against the filter, and matches counted. Up to `smallCount`
+ * documents, ranking them one by one is fastest.
  */
 export const searchLimits = { evaluatedCount: 20_000, maxCount: 10_000, smallCount: 50 }
 
-/** Returns matches of a search after `from`, until `enough` are found or a limit is reached. */
+/** Returns the matches of a search after `from`, until `enough` are found or a limit is reached. */
 export async function findMatches(
   db: Db,
   search: Search,
@@ -76,7 +76,7 @@ export async function countMatches(db: Db, search: Search): Promise<number> {
   return Math.min(count, searchLimits.maxCount)
 }
 
-/** Returns all matches if they are few, which saves one query per rank; otherwise null. */
+/** Returns all matches if they are few, which saves one query for each rank. Returns null otherwise. */
 async function findAllIfFew(db: Db, search: Search, plan: Plan): Promise<FoundEntry[] | null> {
   const step = anyRankStep(plan)
   const limit = searchLimits.smallCount + 1

@@ -34,7 +34,7 @@ entriesDeleted.listen((tx, { ids }) => dropDocuments(tx, ids))
 tagUpdated.listen((tx, { tag }) => putDocuments(tx, [tagDocument(tag)]))
 tagDeleted.listen((tx, { tag }) => dropDocuments(tx, [tag.id]))
 
-/** Indexes all entries of the database and replaces their existing documents. */
+/** Indexes all entries of the database. Replaces existing documents. */
 export async function indexAll(db: Db): Promise<void> {
   for (let ids = await idsAfter(db, ''); ids.length > 0; ids = await idsAfter(db, ids.at(-1) ?? ''))
     await indexEntries(db, ids)
@@ -51,7 +51,7 @@ async function idsAfter(db: Db, id: string): Promise<string[]> {
   return rows.map((row) => row.id)
 }
 
-/** Indexes the entries below a folder in batches; other requests run between two batches. */
+/** Indexes the entries below a folder in batches. Other requests run between two batches. */
 async function indexBelow(tx: Tx, id: string): Promise<void> {
   const top = await entryById(tx, id)
   if (top?.kind !== 'folder') return
@@ -70,7 +70,7 @@ async function indexBelow(tx: Tx, id: string): Promise<void> {
   }
 }
 
-/** Updates the documents of entries. Roots and directly trashed entries have none. */
+/** Updates the documents of entries. Roots and directly trashed entries have no document. */
 export async function indexEntries(db: Db | Tx, ids: string[]): Promise<void> {
   const rows = await indexableEntries(db, ids)
   const indexedIds = new Set(rows.map(({ id }) => id))
@@ -84,7 +84,7 @@ export async function indexEntries(db: Db | Tx, ids: string[]): Promise<void> {
   )
 }
 
-/** Returns the entries among `ids` with a parent folder, with the columns of their documents. */
+/** Returns the columns to index of those entries among `ids` that have a parent folder. */
 export const indexableEntries = prepared((db, ids: readonly string[]) =>
   db
     .selectFrom('entries')
@@ -99,7 +99,7 @@ export async function indexTags(db: Db | Tx, ids: string[]): Promise<void> {
   await putDocuments(db, tags.map(tagDocument))
 }
 
-/** Indexes tags that are not indexed yet; afterwards only renaming changes their documents. */
+/** Indexes tags that are not indexed yet. Later their documents change only when they are renamed. */
 async function indexNewTags(db: Db | Tx, tags: readonly TagRow[]) {
   const byId = new Map(tags.map((tag) => [tag.id, tag]))
   if (byId.size === 0) return

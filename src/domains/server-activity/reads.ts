@@ -8,8 +8,8 @@ import { isFirstOwner } from '../accounts/reads.ts'
 export type ServerEventRow = Row<'serverActivity'>
 
 /**
- * Throws unless the viewer is the first owner of the server, with an unbound token and scope ACTIVITY_READ.
- * Throws Unauthenticated, Forbidden.
+ * Throws Unauthenticated without a viewer, and Forbidden unless the viewer is the first owner of the server
+ * with an unbound token and scope ACTIVITY_READ.
  */
 export async function requireServerAccess(db: Db, viewer: Viewer): Promise<void> {
   if (!viewer) throw new Unauthenticated()

@@ -1,3 +1,3 @@
-/** The actions that the log of the server records. */
+/** Actions that the log of the server records. */
 export const serverActions = ['USER_CREATED', 'TOKEN_CREATED', 'TOKEN_REVOKED'] as const
 export type ServerAction = (typeof serverActions)[number]

@@ -3,7 +3,8 @@ import { newId } from '../../database/ids.ts'
 import type { ServerAction } from './rules.ts'
 
 /**
- * Appends an event to the log of the server. Without a viewer, the operator did it with the admin command.
+ * Appends an event to the log of the server. An event without a viewer was caused by the operator with the
+ * admin command.
  */
 export async function recordOnServer(
   { tx, viewer, now }: LogContext,

@@ -23,9 +23,9 @@ export function sharedDownloadUrl(
 }
 
 type DownloadStart = {
-  /** The token of the signed link. A resuming request has the same token. */
+  /** The token of the signed link. A request that resumes the download has the same token. */
   link: string
-  /** The size of the file in bytes, and the number of bytes that this request asks for. */
+  /** The size of the file, and the number of bytes that this request asks for. */
   size: number
   requestedBytes: number
   /** Whether the request includes the first byte, which makes it a new download. */
@@ -33,9 +33,9 @@ type DownloadStart = {
 }
 
 /**
- * Counts a download through a share link. Throws NotFound if the share has no downloads left; one statement
- * checks and counts, so that concurrent requests cannot both take the last one. Resuming a download that was
- * counted within the last hour is free, up to four times the size of the file.
+ * Counts a download through a share link. Throws NotFound if the share link has no downloads left. One
+ * statement checks and counts, so that two concurrent requests cannot both take the last one. Resuming a
+ * download that was counted within the last hour is free, up to four times the size of the file.
  */
 export async function beginSharedDownload(
   ctx: ServiceContext,

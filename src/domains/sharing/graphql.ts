@@ -142,7 +142,7 @@ const SharedEntry = builder.objectRef<Shared>('SharedEntry').implement({
   }),
 })
 
-/** Limits the passwords that one request can check or hash by using many aliases. */
+/** Limits the passwords that one request can check or hash, because aliases can repeat a field. */
 const MAX_PASSWORDS_PER_REQUEST = 3
 const passwordCounts = new WeakMap<Context, number>()
 

@@ -10,9 +10,9 @@ import { addressLockMs, isLocked, isUsedUp, lockMs, type ShareRow } from './rule
 type Opening = {
   token: string
   password?: string | null | undefined
-  /** The client address. Wrong passwords from an address lock it for all links. */
+  /** The client address. Wrong passwords from an address lock it for all share links. */
   address: string
-  /** An entry in the subtree. Default: the shared entry. */
+  /** An entry in the shared subtree. Default: the shared entry. */
   entryId?: string | null | undefined
 }
 
@@ -70,8 +70,8 @@ type Verdict = 'right' | 'wrong' | 'not checked'
 const HOUR_MS = 3_600_000
 
 /**
- * Checks no password for a locked address. A right password does not reset the failures of the address: an
- * attacker could use a link of their own for that.
+ * Checks a password unless the address is locked. A correct password does not reset the failures of the
+ * address, because an attacker could use a link of their own for that.
  */
 const checkFromAddress = (
   { counter, now }: ServiceContext,
@@ -90,8 +90,8 @@ const checkFromAddress = (
   })
 
 /**
- * Checks no password while the link is locked, not even the right one. Starts again if another process has
- * counted an attempt meanwhile.
+ * Checks a password unless the link is locked; then not even the correct one is accepted. Starts again if
+ * another process has counted an attempt meanwhile.
  */
 async function checkPassword(ctx: ServiceContext, id: string, password: string): Promise<Verdict> {
   const { db, now } = ctx

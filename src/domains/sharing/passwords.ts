@@ -1,6 +1,9 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 
-/** The minimum that OWASP recommends for scrypt: 32 MiB and about 60 ms per attempt. */
+/**
+ * Takes 32 MiB and about 60 ms per attempt. OWASP recommends more work for scrypt (N = 2^17, p = 1, or N =
+ * 2^15, p = 3). Guessing over HTTP is limited by locks (see opening.ts).
+ */
 const cost = { N: 2 ** 15, r: 8, p: 1, maxmem: 64 * 1024 * 1024 }
 const KEY_BYTES = 32
 
@@ -11,14 +14,17 @@ export async function hashPassword(password: string): Promise<string> {
   return `${salt.toString('base64url')}.${key.toString('base64url')}`
 }
 
-/** Whether `password` matches `hash`, compared in constant time. */
+/** Returns whether `password` matches `hash`. Compares in constant time. */
 export async function isPassword(password: string, hash: string): Promise<boolean> {
   const [salt = '', key = ''] = hash.split('.')
   const derived = await derive(password, Buffer.from(salt, 'base64url'))
   return timingSafeEqual(derived, Buffer.from(key, 'base64url'))
 }
 
-/** Runs off the main thread. Normalizes to NFC, so that a password typed on different systems matches. */
+/**
+ * Derives a key off the main thread. Normalises the password to NFC, so that it matches when typed on
+ * different systems.
+ */
 const derive = (password: string, salt: Buffer) =>
   new Promise<Buffer>((resolve, reject) => {
     scrypt(password.normalize('NFC'), salt, KEY_BYTES, cost, (error, key) =>

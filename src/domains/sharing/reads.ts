@@ -11,7 +11,7 @@ import { versionsById } from '../files/reads.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { isExpired, type ShareRow } from './rules.ts'
 
-/** Access required to create, read and revoke share links. */
+/** The access that creating, reading and revoking share links requires. */
 export const toShare = { scope: 'SHARES_WRITE', role: 'EDITOR' } as const
 
 const TOKEN = new RegExp(`^${signedIdPattern}$`)
@@ -20,7 +20,7 @@ const TOKEN = new RegExp(`^${signedIdPattern}$`)
 export const shareToken = (keys: SigningKeys, id: string) =>
   `${id.slice('shr_'.length)}.${signShareId(keys, id)}`
 
-/** Returns the id in a token, or null if its signature is wrong. Needs no database. */
+/** Returns the id in a token, or null if its signature is wrong. Does not access the database. */
 export function shareIdOf(keys: SigningKeys, token: string): string | null {
   const [, hex, signature] = TOKEN.exec(token) ?? []
   if (!hex || !signature) return null
@@ -28,7 +28,7 @@ export function shareIdOf(keys: SigningKeys, token: string): string | null {
   return isIdSignature(keys, 'share', id, signature) ? id : null
 }
 
-/** Returns the share links in the order of the ids, with null for each one that does not exist. */
+/** Loads share links by id, with null for each that does not exist or whose entry is being purged. */
 export async function sharesById(
   db: Db | Tx,
   ids: readonly string[],
@@ -36,7 +36,7 @@ export async function sharesById(
   return alignToIds(ids, await shares(db).where('id', 'in', ids).execute())
 }
 
-/** Excludes share links of entries that are being purged. */
+/** Returns a query for the share links, except those of entries that are being purged. */
 const shares = (db: Db | Tx) =>
   db
     .selectFrom('shareLinks')
@@ -84,7 +84,7 @@ export async function sharesOfEntries(db: Db, entryIds: readonly string[]): Prom
   return entryIds.map((id) => byEntry.get(id) ?? [])
 }
 
-/** A share link, its shared entry `root`, and the requested entry in its subtree with its folder. */
+/** A share link, its shared entry `root`, and the requested entry of the subtree with its parent. */
 export type Shared = {
   share: ShareRow
   root: EntryRow
@@ -93,10 +93,10 @@ export type Shared = {
 }
 
 /**
- * Authorizes access by a share link; no other function does. The entry `entryId` (default: the shared entry)
- * must be live and equal to or below the shared entry, and the link must not be revoked or expired. Throws
- * the same NotFound in all other cases. The password is checked by openShare and the download limit by
- * beginSharedDownload.
+ * Authorises access by a share link. No other function does. The entry `entryId` (default: the shared entry)
+ * must be live and must be the shared entry or below it, and the link must not be revoked or expired. Throws
+ * the same NotFound in all other cases. openShare checks the password, and beginSharedDownload checks the
+ * download limit.
  */
 export async function requireShared(
   { db, now }: Pick<ServiceContext, 'db' | 'now'>,
@@ -111,7 +111,7 @@ export async function requireShared(
   return { share, root, ...requested }
 }
 
-/** Authorizes access to the file of a version by a share link. Throws NotFound. */
+/** Authorises access to the file of a version by a share link. Throws NotFound. */
 export async function requireSharedVersion(
   ctx: Pick<ServiceContext, 'db' | 'now'>,
   shareLinkId: string,
@@ -123,15 +123,17 @@ export async function requireSharedVersion(
 }
 
 /**
- * Throws NotFound if a share link was revoked. A download that has begun may continue after the link expires
- * or is used up.
+ * Throws NotFound if a share link was revoked. A download that has started may continue after the link
+ * expires or is used up.
  */
 export async function requireUnrevoked({ db }: Pick<ServiceContext, 'db'>, shareLinkId: string) {
   const [share] = await sharesById(db, [shareLinkId])
   if (!share) throw shareNotFound()
 }
 
-/** The error for every failed access, so that it does not reveal the reason. */
+/**
+ * Returns the error for every failed access. It is always the same, so that it does not reveal the reason.
+ */
 export const shareNotFound = () => new NotFound('share', 'nothing is here')
 
 type EntryWithParent = { entry: EntryRow; parent: EntryRow | null }

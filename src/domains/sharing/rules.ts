@@ -33,20 +33,20 @@ export const isUsedUp = ({ maxDownloads, downloadCount }: ShareRow) =>
   maxDownloads !== null && downloadCount >= maxDownloads
 
 const FAILURES_BEFORE_LOCK = 5
-/** Many people may share an address. */
+/** Higher than for a link, because many people may share an address. */
 const ADDRESS_FAILURES_BEFORE_LOCK = 20
 const MIN_LOCK_MS = 30_000
 const MAX_LOCK_MS = 3_600_000
 
 /**
- * Returns how long a link is locked after so many wrong passwords: from the fifth on 30 s, doubled each time
- * up to an hour.
+ * Returns for how many milliseconds a link is locked after this number of wrong passwords: 30 s after the
+ * fifth, doubled after each further one, up to an hour.
  */
 export const lockMs = (failures: number) => backOffMs(failures - FAILURES_BEFORE_LOCK)
 
 /**
- * Returns how long an address is locked after so many wrong passwords for any links: from the twentieth on,
- * like lockMs.
+ * Returns for how many milliseconds an address is locked after this number of wrong passwords for any links:
+ * 30 s after the twentieth, doubled after each further one, up to an hour.
  */
 export const addressLockMs = (failures: number) =>
   backOffMs(failures - ADDRESS_FAILURES_BEFORE_LOCK)
@@ -54,14 +54,17 @@ export const addressLockMs = (failures: number) =>
 const backOffMs = (excess: number) =>
   excess < 0 ? 0 : Math.min(MIN_LOCK_MS * 2 ** excess, MAX_LOCK_MS)
 
-/** A lock longer than the maximum was set before the clock was set back, and does not count. */
+/**
+ * Returns whether a link or an address is locked. A lock that would last longer than the maximum does not
+ * count: it was set before the clock was set back.
+ */
 export const isLocked = ({ lockedUntil }: Pick<ShareRow, 'lockedUntil'>, now: number) =>
   lockedUntil > now && lockedUntil <= now + MAX_LOCK_MS
 
-/** Resumed requests of one counted download may transfer this multiple of the file size. */
+/** The requests that resume one counted download may transfer this multiple of the file size. */
 const MAX_RESUMED_MULTIPLE = 4
 
 export const maxResumedBytes = (size: number) => MAX_RESUMED_MULTIPLE * size
 
-/** How long a counted download may be resumed. */
+/** Time for which a counted download can be resumed. */
 export const RESUMABLE_MS = 3_600_000

@@ -23,7 +23,7 @@ type Children = {
 type LinkArgs = { expiresInSeconds: number; disposition: 'attachment' | 'inline' }
 const MAX_LINK_TTL_SECONDS = 7 * 86_400
 
-/** Filters on fields that the holder of a share link can see. */
+/** The filters that a share link allows: those on fields that its holder can see. */
 const allowedFilters = new Set<string>([
   'type',
   'kinds',
@@ -38,8 +38,8 @@ const allowedFilters = new Set<string>([
 
 /**
  * Restricts the shared entry to what the holder of the link may read: the entry and its subtree. Paths start
- * with the name of the shared entry, users and older versions are hidden, and download links expire with the
- * share link.
+ * with the name of the shared entry, users and older versions are hidden, and download links expire no later
+ * than the share link.
  */
 export function restrictToShare(shared: Shared): EntryRow {
   const restrictRow = <R extends object>(row: R): R => restrict(policy, row)

@@ -19,7 +19,7 @@ export async function createShareLink(
   ctx: ServiceContext,
   { entry: ref, ...terms }: ShareTerms & { entry: EntryRef },
 ): Promise<ShareRow> {
-  // Checked before hashing the password, which is slow, and again inside the transaction.
+  // Check before hashing the password, which is slow, and again inside the transaction.
   await withInputPath('entry', requireLive(ctx.db, ctx.viewer, ref, toShare))
   requireScope(ctx.viewer, 'FILES_READ')
   checkTerms(terms, ctx.now())
@@ -85,7 +85,7 @@ const log = (
 }
 
 /**
- * Transfers the share links of a member who may no longer share to `newSharer`, or revokes them if there is
+ * When a member may no longer share, transfers their share links to `newSharer`, or revokes them if there is
  * none.
  */
 roleChanged.listen(async (tx, { ctx, workspaceId, userId, role, newSharer }) => {

@@ -80,7 +80,10 @@ async function findingsFor(c: CheckContext, link: Link): Promise<Finding[]> {
   return [{ ...about, code: 'LINK_PATH', says, repair: () => moveLinkedRows(c, move) }]
 }
 
-/** Whether the cell is in a table that is still registered, so that it follows its file. */
+/**
+ * Returns whether the path in the cell is updated when its file moves: the table must still be registered
+ * with this column.
+ */
 async function isFollowed({ db }: CheckContext, { workspaceId, sqlName, column }: Link) {
   const table = (await tablesOf(db, workspaceId)).find((known) => known.sqlName === sqlName)
   return table !== undefined && pathColumns(table).includes(column)

@@ -26,7 +26,7 @@ import { decodeCells } from './values.ts'
 import { createTable } from './writes.ts'
 import './sync-paths.ts'
 
-/** Tables are visible to members only, even if the files of the workspace are public. */
+/** Tables are visible to members only, even if the workspace is PUBLIC. */
 const memberAccess = { scope: 'FILES_READ', role: 'VIEWER' } as const
 
 const ColumnTypeEnum = builder.enumType('ColumnType', {
@@ -44,7 +44,10 @@ const ColumnTypeEnum = builder.enumType('ColumnType', {
   } satisfies Record<ColumnType, object>,
 })
 
-/** A workspace can have 10,000 columns, which are loaded with their tables and cost no extra query. */
+/**
+ * Low, because a workspace can have 10,000 columns, which are loaded with their tables and need no extra
+ * query.
+ */
 const COLUMN_FIELD_COST = 0.25
 
 type Column = ReturnType<typeof shownColumns>[number]
@@ -72,7 +75,7 @@ const TableColumn = builder.objectRef<Column>('TableColumn').implement({
   }),
 })
 
-/** A row with a loader of its links. The first call loads the links of all rows of the page. */
+/** A row with a loader of its links. The first call of any row loads the links of all rows of the page. */
 type ShownRow = TableRow & { links: () => Promise<RowLinkRow[]> }
 
 function shownRows({ db }: Context, table: Table, rows: readonly RawRow[]): ShownRow[] {

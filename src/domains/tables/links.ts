@@ -20,8 +20,8 @@ import { encodeCells } from './values.ts'
 import { toWriteRows } from './writes.ts'
 
 /**
- * Rows whose `column` receives the path of a file: a new row with `values` in other columns, or the rows that
- * match `key`.
+ * Rows whose `column` receives the path of a file: a new row with `values` in its other columns, or the rows
+ * that match `key`.
  */
 export type RowLink = {
   table: string
@@ -30,7 +30,7 @@ export type RowLink = {
   key?: Record<string, unknown> | null | undefined
 }
 
-/** Maximum number of rows that one call updates. */
+/** Maximum number of rows that one call may update. */
 const MAX_ROWS = 1000
 
 /**
@@ -51,8 +51,8 @@ export async function linkRow(
 
 /**
  * Writes the path of a live file into table rows, in the transaction of the caller. `uploadId` is the upload
- * that created the file. Returns the first row. Throws RowRejected if the table rejects the row, and
- * Forbidden unless the viewer has role EDITOR and scope TABLES_WRITE.
+ * that created the file, or null. Returns the row with the smallest key. Throws RowRejected if the table
+ * rejects a row, and NotFound or Forbidden unless the viewer has role EDITOR and scope TABLES_WRITE.
  */
 export async function linkFile(
   s: TxContext,
@@ -77,7 +77,7 @@ export async function linkFile(
   return { table, row }
 }
 
-/** Inserts or updates rows and returns them. Throws RowRejected if no row or too many rows match. */
+/** Inserts or updates rows and returns them. Throws RowRejected if no row or too many rows match the key. */
 async function writeRows(
   s: TxContext,
   table: Table,
@@ -102,7 +102,7 @@ async function writeRows(
   return rows
 }
 
-/** Inserts a row. If a deleted row had the same key, its links are deleted. */
+/** Inserts a row. Deletes the links of an earlier row with the same key. */
 async function insertNewRow(s: TxContext, table: Table, cells: Parameters<typeof insertRow>[2]) {
   const row = await insertRow(s.tx, table, cells)
   const { sqlName } = table
@@ -114,7 +114,7 @@ async function insertNewRow(s: TxContext, table: Table, cells: Parameters<typeof
   return row
 }
 
-/** Identifies one cell of a row. */
+/** The key of the link of one cell. */
 export type LinkKey = Pick<RowLinkRow, 'sqlName' | 'rowKey' | 'column'>
 
 /** Deletes the link of a cell. The value of the cell does not change. */

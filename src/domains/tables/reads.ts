@@ -17,16 +17,16 @@ import { pathColumns, requireColumn } from './rules.ts'
 import { encodeCells } from './values.ts'
 
 /**
- * A table as a workspace sees it. In a table that all workspaces share, it sees only the rows that it linked
- * itself, because paths are relative to their workspace.
+ * A table as one workspace sees it. If all workspaces share the table, the workspace sees only the rows that
+ * it has linked, because paths are relative to their workspace.
  */
 export type Table = UserTable & { workspaceId: string; shared: boolean }
 export type TableRow = { table: Table; row: RawRow }
 export type RowLinkRow = Row<'rowLinks'>
 
 /**
- * Returns the tables that a workspace can use: its own, then the operator's, sorted by name. Dropped tables
- * are omitted.
+ * Returns the tables that a workspace can use: its own tables, then those of the operator, each sorted by
+ * name. Omits dropped tables.
  */
 export async function tablesOf(db: Db | Tx, workspaceId: string): Promise<Table[]> {
   const rows = await db
@@ -67,10 +67,10 @@ export async function requireTable(
   throw new RowRejected({ table: tableName, reason: 'the workspace has no such table' })
 }
 
-/** Matches the rows that a workspace may read, change and delete. */
+/** Returns the condition for the rows that a workspace may read, change and delete. */
 export function accessibleRows(db: Db | Tx, table: Table): Match {
   if (!table.shared) return all([])
-  // A cell that another program has changed since it was linked no longer belongs to the workspace.
+  // If another program has changed a linked cell, its row no longer belongs to the workspace.
   const linked = (column: string) =>
     db
       .selectFrom('rowLinks')
@@ -82,8 +82,8 @@ export function accessibleRows(db: Db | Tx, table: Table): Match {
 }
 
 /**
- * Returns the rows of a table sorted by key, only those that match `where` if given. Scans all rows to
- * evaluate `where`.
+ * Returns the list of the rows of a table, sorted by key; with `where`, only of those that match. Scans all
+ * rows to evaluate `where`. Throws InvalidInput for an invalid `where`.
  */
 export function rowsList(
   db: Db,
@@ -109,8 +109,8 @@ function conditionOf(db: Db, table: Table, where: Record<string, unknown>): Matc
 }
 
 /**
- * Matches rows whose columns have these values. Throws RowRejected for unknown columns and values of the
- * wrong type.
+ * Returns the condition that columns have these values. Throws RowRejected for unknown columns, JSON columns,
+ * and values of the wrong type.
  */
 export function rowsMatching(db: Db | Tx, table: Table, where: Record<string, unknown>): Match {
   const json = Object.keys(where).find((column) => requireColumn(table, column).type === 'JSON')
@@ -122,7 +122,10 @@ export function rowsMatching(db: Db | Tx, table: Table, where: Record<string, un
   })
 }
 
-/** Returns the row that was linked when the upload was confirmed, or null. */
+/**
+ * Returns the row that was linked when the upload was confirmed, or null if none was linked or it no longer
+ * belongs to the workspace.
+ */
 export async function rowOfUpload(
   db: Db,
   { id, workspaceId }: { id: string; workspaceId: string },

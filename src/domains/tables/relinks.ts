@@ -10,13 +10,16 @@ import { type RowLinkRow, type Table, tablesOf } from './reads.ts'
 import { moveRows } from './sync-paths.ts'
 import { unpackCells } from './unlink.ts'
 
-/** Rows have up to 100 columns, and a statement takes a limited number of values. */
+/**
+ * Number of rows that one statement inserts: rows have up to 100 columns, and the number of values of a
+ * statement is limited.
+ */
 const BATCH_SIZE = 100
 
 /**
- * Restores the rows that were deleted with an entry, with the current paths of their files; `before` is the
+ * Restores the rows that were deleted with an entry, with the current paths of their files. `before` is the
  * entry as it was in the trash. Also updates the paths of linked rows that were not deleted. Returns the
- * number of restored rows. Rows of a table that no longer exists are not restored. Throws RowRejected if
+ * number of restored rows. Does not restore rows of a table that no longer exists. Throws RowRejected if
  * another row has the same key.
  */
 export async function relinkRows(
@@ -70,7 +73,7 @@ async function restoreRows(
     ...existingColumns(table, now),
     [table.keyColumn]: key,
   }))
-  // Rows are grouped by columns, because the operator may have changed the table between two deletions.
+  // Group the rows by their columns, because the operator may have changed the table between two deletions.
   const byColumns = Map.groupBy(cells, (row) => JSON.stringify(Object.keys(row)))
   for (const same of byColumns.values()) await insertRows(s.tx, table, same)
   await addLinks(s, links)
@@ -91,8 +94,8 @@ const movedCell = (cell: Cell, { from, to }: PathChange): Cell =>
     : cell
 
 /**
- * Sets the current paths in the row and returns its links, except those of purged files and of cells with
- * another path.
+ * Writes the current paths into the row and returns its links, except those of purged files and those whose
+ * cell had another path when the row was deleted.
  */
 function relink({ original, now, links }: RestoredRow, paths: ReadonlyMap<string, string>) {
   return links.flatMap((link) => {

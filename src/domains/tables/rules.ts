@@ -8,24 +8,27 @@ export type NewColumn = { name: string; type: ColumnType; nullable: boolean }
 const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/
 const INVALID_NAME_MESSAGE = 'must be 1 to 63 of A-Z, a-z, 0-9 and "_", not starting with a digit'
 export const MAX_COLUMNS = 100
-/** Limited because each of them can link a file in every row. */
+/** Limited, because each of these columns can link a file in every row. */
 export const MAX_PATH_COLUMNS = 20
 const forbiddenKeys = ['__proto__', 'constructor', 'prototype']
 export const MAX_TABLES = 100
 
 /**
- * System columns of PostgreSQL and SQLite. Both databases refuse them, so that tables can be migrated between
- * the two.
+ * System columns of PostgreSQL and SQLite. All of them are refused in both databases, so that tables can be
+ * migrated between the two.
  */
 const systemColumns = new Set(
   ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid'].concat('rowid', 'oid', '_rowid_'),
 )
 
-/** Returns the key for comparing names: databases compare them case-insensitively. */
+/** Returns the key by which names are compared, because databases compare them case-insensitively. */
 export const nameKeyOf = (name: string) => name.toLowerCase()
 export const isName = (name: string) => NAME.test(name)
 
-/** Throws InvalidInput with all issues of a new table. `key` is the key column that the server adds. */
+/**
+ * Throws InvalidInput with all issues of a new table. `key` is the name of the key column that the server
+ * adds.
+ */
 export function checkTable(name: string, columns: readonly NewColumn[], key: string) {
   const issues: Issue[] = []
   if (!isName(name)) issues.push({ path: ['name'], message: INVALID_NAME_MESSAGE })
@@ -57,8 +60,8 @@ function nameIssue(name: string, taken: ReadonlySet<string>) {
 }
 
 /**
- * Returns the SQL name of a table. PostgreSQL truncates names after 63 characters, so longer names end with a
- * hash.
+ * Returns the SQL name of a table. PostgreSQL truncates names after 63 characters, so a longer name is
+ * shortened and ends with a hash.
  */
 export function sqlNameOf(workspaceId: string, name: string): string {
   const key = nameKeyOf(name)

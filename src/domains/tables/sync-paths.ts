@@ -48,8 +48,8 @@ export async function moveRows({ tx }: Pick<TxContext, 'tx'>, move: Move): Promi
 const isFolder = ({ entryId }: Move) => idPrefix(entryId) === 'fld'
 
 /**
- * Matches links by their old paths. Files in the trash, and other files that once had the same path, do not
- * match.
+ * Matches the links to update by their old paths. Does not match files in the trash, or files that once had
+ * the same path.
  */
 function isMoved(eb: ExpressionBuilder<Tables, 'rowLinks'>, move: Move) {
   const { workspaceId, entryId, from, to } = move

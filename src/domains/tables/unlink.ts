@@ -9,14 +9,14 @@ import { accessibleRows, linksOfRows, requireTable, type Table } from './reads.t
 import { requirePathColumn } from './rules.ts'
 import { toWriteRows } from './writes.ts'
 
-/** Rows whose `column` contains the path of a trashed entry or of an entry below it. */
+/** Selects the rows whose `column` contains the path of a trashed entry or of an entry below it. */
 export type RowUnlink = { table: string; column: string }
 const BATCH_SIZE = 500
 
 /**
- * Deletes the rows that link an entry that was just trashed, and saves them until the entry is restored or
- * purged. Returns their number. Throws RowRejected, and Forbidden unless the viewer has role EDITOR and scope
- * TABLES_WRITE.
+ * Deletes the rows that contain the path of an entry that was just trashed, or of an entry below it, and
+ * saves them until the entry is restored or purged. Returns their number. Throws RowRejected, and Forbidden
+ * unless the viewer has role EDITOR and scope TABLES_WRITE.
  */
 export async function unlinkRows(
   s: TxContext,

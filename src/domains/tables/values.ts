@@ -6,9 +6,9 @@ import { isStorableText } from '../../names.ts'
 import { requireColumn, shownColumns } from './rules.ts'
 
 type Value = {
-  /** The expected value in words. */
+  /** The expected value in words, for error messages. */
   expected: string
-  /** Returns undefined for an invalid value. */
+  /** Encodes a value for the database. Returns undefined for an invalid value. */
   encode: (value: unknown) => Cell | undefined
   decode?: (cell: Cell) => unknown
 }
@@ -48,8 +48,8 @@ const values: Record<ColumnType, Value> = {
 const RFC3339 = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$/i
 
 /**
- * Normalizes a time to UTC with milliseconds, so that text order is time order. Returns undefined for dates
- * that do not exist, such as 30 February, which Date accepts, and for the year 0.
+ * Normalises an RFC 3339 time to UTC with milliseconds, so that text order is time order. Returns undefined
+ * for the year 0, and for dates that do not exist but that Date accepts, such as 30 February.
  */
 function normalizeTime(value: string): string | undefined {
   const [, local, fraction = '.', zone] = RFC3339.exec(value) ?? []

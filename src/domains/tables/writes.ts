@@ -18,7 +18,7 @@ import { requireInputWorkspace } from '../workspaces/reads.ts'
 import { type Table, tablesOf } from './reads.ts'
 import { checkTable, isName, MAX_TABLES, type NewColumn, nameKeyOf, sqlNameOf } from './rules.ts'
 
-/** Access required to write rows, in addition to the access that the files require. */
+/** The access that writing rows requires, in addition to the access that the files require. */
 export const toWriteRows = { scope: 'TABLES_WRITE', role: 'EDITOR' } as const
 
 type NewTable = { workspaceId: string; name: string; columns: readonly NewColumn[] }
@@ -72,8 +72,8 @@ async function assertNameFree(tx: Tx, { workspaceId, name, sqlName }: TableNames
   if (tables.some((table) => nameKeyOf(table.name) === nameKeyOf(name))) {
     throw rejected('name', 'the workspace has a table of this name')
   }
-  // A table dropped by another program is still registered: its rows in the trash must not be restored into a
-  // new table.
+  // A table that another program dropped is still registered, so that its rows in the trash cannot be
+  // restored into a new table.
   const known = await tx
     .selectFrom('userTables')
     .select('sqlName')
@@ -86,9 +86,10 @@ async function assertNameFree(tx: Tx, { workspaceId, name, sqlName }: TableNames
 }
 
 /**
- * Registers the tables of LINKABLE_TABLES. Each name is looked up in the system catalog of the database.
- * Throws StartupError for a table that does not exist, belongs to the server or has no INTEGER PRIMARY KEY,
- * and for a column that is not a text column. A table without a workspace is shared: see Table.
+ * Registers the tables of LINKABLE_TABLES. Looks up each name in the system catalog of the database. A table
+ * that is set for no workspace is shared (see Table). Throws StartupError for a table that does not exist,
+ * belongs to the server or has no INTEGER PRIMARY KEY, for a path column that is not a text column, and for
+ * an unknown column or workspace.
  */
 export async function registerTables(
   { db, now }: { db: Db; now: () => number },
@@ -150,8 +151,8 @@ async function describeLinkable(
 type NamedColumns = { paths: readonly string[]; extras: readonly string[] }
 
 /**
- * Columns that the setting does not name get no type: they are stored with deleted rows, but neither shown
- * nor written.
+ * Returns a column of a linkable table. A column that the setting does not name gets no type: it is stored
+ * with deleted rows, but neither shown nor written.
  */
 function toLinkableColumn(
   column: UserColumn,

@@ -17,7 +17,7 @@ nodeType('tag', 'Tag', async (ids, { db, viewer }) => {
   return rows.map((row) => (row && readable.has(row.workspaceId) ? row : null))
 })
 
-/** Loads the tags of an entry that the viewer may see. */
+/** Loads the tags of an entry by its id. Does not check access. */
 export const loadTags = loader<TagRow[]>((entryIds, { db }) => tagsOfEntries(db, entryIds))
 
 export const Tag = builder.objectRef<TagRow>('Tag').implement({

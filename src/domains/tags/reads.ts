@@ -8,7 +8,10 @@ import { foldName } from '../../names.ts'
 
 export type TagRow = Row<'tags'>
 
-/** Returns the list of tags of a workspace, sorted by name. */
+/**
+ * Returns the list of tags of a workspace, sorted by name. With `nameContains`, only those whose name
+ * contains this text.
+ */
 export function tagsList(
   db: Db,
   workspaceId: string,

@@ -12,13 +12,13 @@ export type TagName = { name: string; nameKey: string }
 export const MAX_TAGS = 50
 const MAX_NAME_CHARACTERS = 64
 const MAX_NAME_BYTES = 4 * MAX_NAME_CHARACTERS
-/** Maximum length of an input list, which may contain a tag more than once. */
+/** Maximum length of an input list, in which a tag may occur more than once. */
 const MAX_INPUT_TAGS = 4 * MAX_TAGS
 const COLOR = /^#[0-9a-f]{6}$/i
 
 /**
- * Parses the names of tags to be added: as parseTagNames does, and with at most 32 combining marks in a row.
- * Throws InvalidInput at `path`.
+ * Parses the names of tags to be added. Throws InvalidInput at `path` like parseTagNames, and for more than
+ * 32 combining marks in a row.
  */
 export function checkTagNames(names: readonly string[], path: string[] = ['tags']): TagName[] {
   const tags = parseTagNames(names, path)
@@ -27,9 +27,10 @@ export function checkTagNames(names: readonly string[], path: string[] = ['tags'
 }
 
 /**
- * Parses the names of tags that may already exist: trimmed, in NFC, without empty names and without
- * duplicates that differ only in case. Does not limit combining marks, because older tags may exceed the
- * limit. Throws InvalidInput at `path` for more than 50 tags, or more than 64 characters.
+ * Parses the names of tags that may already exist. Returns them trimmed and in NFC, without empty names and
+ * without duplicates that differ only in case. Does not limit combining marks, because older tags may exceed
+ * the limit. Throws InvalidInput at `path` for more than 50 tags, and for a name with more than 64 characters
+ * or with control characters.
  */
 export function parseTagNames(names: readonly string[], path: string[] = ['tags']): TagName[] {
   if (names.length > MAX_INPUT_TAGS) checkTagCount(names.length, path)
@@ -47,10 +48,13 @@ export function checkTagCount(count: number, path: string[]) {
   if (count > MAX_TAGS) throw new InvalidInput({ path, message: `at most ${MAX_TAGS} tags` })
 }
 
-/** Returns the name of a tag, trimmed and in NFC, or null if it is empty. Throws InvalidInput at `path`. */
+/**
+ * Returns the name of a tag, trimmed and in NFC, or null if it is empty. Throws InvalidInput at `path` for a
+ * name that is too long or contains control characters.
+ */
 export function cleanTagName(raw: string, path: string[] = ['name']): TagName | null {
   const message = `a tag has at most ${MAX_NAME_CHARACTERS} characters, none of them a control character`
-  // Checked before normalisation, which is slow for long texts.
+  // Check before normalisation, which is slow for long texts.
   if (isTooLongToNormalise(raw, MAX_NAME_BYTES)) throw new InvalidInput({ path, message })
   const name = raw.normalize('NFC').trim()
   if (name === '') return null

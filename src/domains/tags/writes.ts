@@ -10,22 +10,25 @@ import { checkColor, checkMarks, checkTagCount, cleanTagName, type TagName } fro
 
 const requirement = { scope: 'FILES_WRITE', role: 'EDITOR' } as const
 
-/** Called when the name or the color of a tag changed. */
+/** Called after the name or the color of a tag changes. */
 export const tagUpdated = hook<{ tag: TagRow }>()
-/** Called when a tag was deleted. */
+/** Called after a tag is deleted. */
 export const tagDeleted = hook<{ tag: TagRow }>()
 
 type Tagging = { workspaceId: string; entryId: string; tags: readonly TagName[] }
 
-/** Replaces the tags of an entry, and creates tags that the workspace does not have. */
+/**
+ * Replaces the tags of an entry. Creates tags that the workspace does not have. Throws InvalidInput for too
+ * many.
+ */
 export async function setTags(ctx: TxContext, tagging: Tagging): Promise<void> {
   await ctx.tx.deleteFrom('entryTags').where('entryId', '=', tagging.entryId).execute()
   await addTags(ctx, tagging)
 }
 
 /**
- * Adds tags to an entry, and creates tags that the workspace does not have. Throws InvalidInput at `field`
- * for too many.
+ * Adds tags to an entry. Creates tags that the workspace does not have. Throws InvalidInput at `field` for
+ * too many.
  */
 export async function addTags(
   ctx: TxContext,
@@ -52,7 +55,7 @@ async function countTags({ tx }: TxContext, entryId: string): Promise<number> {
   return Number(count)
 }
 
-/** Removes tags from an entry; tags that it does not have are ignored. */
+/** Removes tags from an entry. Ignores tags that the entry does not have. */
 export async function removeTags(
   { tx }: TxContext,
   { workspaceId, entryId, tags }: Tagging,
@@ -101,7 +104,7 @@ async function ensureTag(
     .values({ id, workspaceId, name, nameKey, color: null, createdAt: now() })
     .onConflict((c) => c.columns(['workspaceId', 'nameKey']).doNothing())
     .execute()
-  // Another transaction may have created it in the meantime.
+  // Another transaction may have created the tag in the meantime.
   return (await tagIdOf(tx, workspaceId, nameKey)) ?? id
 }
 
@@ -122,7 +125,7 @@ type TagChange = {
 }
 
 /**
- * Changes the name or color of a tag; a null color removes it. Requires role EDITOR and scope FILES_WRITE.
+ * Changes the name or color of a tag; null removes the color. Requires role EDITOR and scope FILES_WRITE.
  * Throws NotFound, Forbidden, InvalidInput.
  */
 export async function updateTag(
@@ -149,7 +152,10 @@ export async function updateTag(
   })
 }
 
-/** Removes a tag from all entries and deletes it. Throws NotFound, Forbidden. */
+/**
+ * Removes a tag from all entries and deletes it. Requires role EDITOR and scope FILES_WRITE. Throws NotFound,
+ * Forbidden.
+ */
 export async function deleteTag(ctx: ServiceContext, tagId: string): Promise<TagRow> {
   return inTransaction(ctx, async (s) => {
     const tag = await requireTag(s, tagId)

@@ -20,7 +20,8 @@ nodeType('tok', 'ApiToken', async (ids, { db, viewer }) => {
 })
 
 /**
- * Loads a token by id, restricted to its id, name, user and creation time if the viewer may not manage it.
+ * Loads a token by id. If the viewer may not manage it, only its id, name, user and creation time are
+ * visible.
  */
 const loadActingToken = loader(async (ids, { db, viewer }) => {
   const rows = await tokensById(db, ids)

@@ -50,7 +50,10 @@ export async function createTokenOnServer(
   })
 }
 
-/** Revokes tokens with their descendants and returns how many. Throws NotFound, and then revokes none. */
+/**
+ * Revokes tokens with their descendants and returns how many it revoked. Throws NotFound if one of the tokens
+ * does not exist; then it revokes none.
+ */
 export async function revokeTokensOnServer(
   ctx: ServerContext,
   tokenIds: readonly string[],
@@ -75,7 +78,7 @@ const detailsOf = ({ id, name, userId, workspaceId }: TokenRow) => ({
   workspaceId,
 })
 
-/** Runs `fn` in a transaction without a viewer: the logs name no actor for what the operator does. */
+/** Runs `fn` in a transaction without a viewer, so that the logs name no actor for what the operator does. */
 const onServer = <T>({ db, now }: ServerContext, fn: (ctx: LogContext) => Promise<T>): Promise<T> =>
   transact(db, (tx) => fn({ tx, now, viewer: null }))
 

@@ -15,8 +15,8 @@ export const tokensList = (db: Db, workspaceId: string): List<TokenRow> => ({
 })
 
 /**
- * Returns the list of the viewer's tokens that are not revoked, oldest first. A token that is bound to a
- * workspace sees those bound to the same one.
+ * Returns the list of the viewer's tokens that are not revoked, oldest first. If the current token is bound
+ * to a workspace, the list contains only the tokens that are bound to the same workspace.
  */
 export const ownTokensList = (db: Db, viewer: NonNullable<Viewer>): List<TokenRow> => ({
   ordering: 'ownTokens',
@@ -38,7 +38,10 @@ const oldestFirst: List<TokenRow>['keys'] = [
   { column: 'apiTokens.id', as: 'id', direction: 'asc' },
 ]
 
-/** Returns the viewer, who must have scope TOKENS_WRITE. Throws Unauthenticated, Forbidden. */
+/**
+ * Returns the viewer. Throws Unauthenticated without one, and Forbidden if the token lacks scope
+ * TOKENS_WRITE.
+ */
 export function requireTokensWrite(viewer: Viewer): NonNullable<Viewer> {
   if (!viewer) throw new Unauthenticated()
   if (!viewer.scopes.has('TOKENS_WRITE')) throw new Forbidden({ missingScopes: ['TOKENS_WRITE'] })
@@ -46,8 +49,9 @@ export function requireTokensWrite(viewer: Viewer): NonNullable<Viewer> {
 }
 
 /**
- * Returns whether the viewer may manage a token: their own, or with TOKENS_WRITE and role OWNER one that is
- * bound to the workspace. A missing token takes as long as another user's.
+ * Returns whether the viewer may manage a token: one of their own or, with scope TOKENS_WRITE and role OWNER,
+ * one that is bound to the workspace. The check of a missing token takes as long as that of another user's
+ * token.
  */
 export async function mayManage(
   db: Db | Tx,

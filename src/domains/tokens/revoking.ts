@@ -8,8 +8,9 @@ import { mayManage, ownTokens, requireTokensWrite } from './reads.ts'
 import { logToken } from './writes.ts'
 
 /**
- * Revokes a token, with its descendants if `cascade`. Otherwise they stay until this token or one of its
- * ancestors is revoked with `cascade`. Running requests continue. Throws NotFound, Forbidden.
+ * Revokes a token and, with `cascade`, its descendants. Without `cascade`, the descendants stay valid until
+ * this token or one of its ancestors is revoked with `cascade`. Running requests continue. Throws
+ * Unauthenticated, NotFound, Forbidden.
  */
 export async function revokeApiToken(
   ctx: ServiceContext,
@@ -28,7 +29,7 @@ export async function revokeApiToken(
   })
 }
 
-/** Throws Forbidden for an ancestor of the current token, which would outlive it. */
+/** Throws Forbidden for an ancestor of the current token, because the current token would outlive it. */
 async function assertNotAncestor({ tx }: TxContext, currentTokenId: string, tokenId: string) {
   if (!(await isDescendantToken(tx, currentTokenId, tokenId))) return
   const message =
@@ -37,9 +38,10 @@ async function assertNotAncestor({ tx }: TxContext, currentTokenId: string, toke
 }
 
 /**
- * Revokes the viewer's tokens with their descendants, and returns how many. A token that is bound to a
- * workspace revokes only those bound to the same one. With `keepCurrent` the token of the request stays, and
- * ends when one of its ancestors is revoked again. Throws Unauthenticated, Forbidden.
+ * Revokes the viewer's tokens with their descendants, and returns how many it revoked. If the current token
+ * is bound to a workspace, revokes only the tokens that are bound to the same workspace. With `keepCurrent`,
+ * the current token stays valid until one of its ancestors is revoked again with its descendants. Throws
+ * Unauthenticated, Forbidden.
  */
 export async function revokeAllApiTokens(
   ctx: ServiceContext,
@@ -60,7 +62,10 @@ async function logRevocations(ctx: TxContext, revoked: TokenRow[]) {
   for (const token of revoked) await logToken(ctx, token, 'TOKEN_REVOKED')
 }
 
-/** Called with the tokens revoked because their user or issuer left the workspace, or is no longer OWNER. */
+/**
+ * Called with the tokens that were revoked because their user or issuer left the workspace, or because their
+ * issuer is no longer OWNER.
+ */
 export const memberTokensRevoked = hook<{
   ctx: TxContext
   workspaceId: string
@@ -68,9 +73,9 @@ export const memberTokensRevoked = hook<{
 }>()
 
 /**
- * Revokes the tokens of a member who leaves a workspace: their own that are bound to it, and those that they
- * created for service accounts, whose secrets they know. The latter are also revoked when the member is no
- * longer OWNER. Tokens that are already revoked are included, because their descendants may not be.
+ * When a member leaves a workspace, revokes the member's tokens that are bound to it, and the tokens that the
+ * member created for service accounts, whose secrets the member knows. When a member is no longer OWNER,
+ * revokes only the latter. Includes tokens that are already revoked, because their descendants may not be.
  */
 roleChanged.listen(async (tx, { ctx, workspaceId, userId, role }) => {
   const tokensToRevoke = await tx

@@ -4,8 +4,8 @@ import type { TokenRow } from '../accounts/reads.ts'
 const hidden = () => null
 
 /**
- * Shows the user, because the event names its actor anyway. Hidden fields are null, or empty if they cannot
- * be null; any other field throws NotFound.
+ * The user is visible, because the event names its actor anyway. Hidden fields are null, or empty if they
+ * cannot be null. Any other field throws NotFound.
  */
 const policy: FieldPolicy = {
   ApiToken: {
@@ -22,9 +22,11 @@ const policy: FieldPolicy = {
   },
 }
 
-/** Returns a token restricted for viewers who see what it did but may not manage it. */
+/**
+ * Returns a token with restricted fields, for viewers who see what was done with it but may not manage it.
+ */
 export const restrictForOthers = (token: TokenRow): TokenRow => restrict(policy, token)
 
-/** Describes the restriction, for descriptions of fields. */
+/** Text for descriptions of fields that return a restricted token. */
 export const HIDDEN_FROM_OTHERS =
   'If the viewer may not manage it, its prefix and scopes are empty, and expiresAt, lastUsedAt, issuer and workspace are null.'

@@ -25,9 +25,9 @@ type NewApiToken = {
 export type CreatedToken = { token: TokenRow; secret: string }
 
 /**
- * Creates a token for the viewer or, if they are OWNER of the workspace, for one of its service accounts. The
- * new token never has more rights than the current one, and ends with it. Throws Unauthenticated, Forbidden,
- * NotFound, InvalidInput.
+ * Creates a token for the viewer or, if the viewer is OWNER of the workspace, for one of its service
+ * accounts. The new token never has more rights than the current one, and ends with it. Throws
+ * Unauthenticated, Forbidden, NotFound, InvalidInput.
  */
 export async function createApiToken(
   ctx: ServiceContext,
@@ -62,7 +62,7 @@ function checkNewToken(input: NewApiToken, viewer: NonNullable<Viewer>, now: num
   }
 }
 
-/** Throws InvalidInput for an invalid name, or an expiry that is not in the future. */
+/** Throws InvalidInput for an invalid name, and for an expiry time that is not in the future. */
 export function checkTerms(
   { name, expiresAt }: Pick<NewApiToken, 'name' | 'expiresAt'>,
   now: number,
@@ -74,8 +74,9 @@ export function checkTerms(
 }
 
 /**
- * Throws unless the viewer may create tokens for this user. A token for another person would let its creator
- * act as them, even after being removed, so only service accounts get tokens from others.
+ * Throws unless the viewer may create tokens for this user. Only service accounts get tokens from others:
+ * with a token for another person, its creator could act as that person, even after being removed from the
+ * workspace.
  */
 async function requireHolder({ tx, viewer }: TxContext, workspaceId: string, userId: string) {
   const isOwn = userId === viewer?.userId
@@ -89,8 +90,8 @@ async function requireHolder({ tx, viewer }: TxContext, workspaceId: string, use
 }
 
 /**
- * Returns the expiry of a new token, by default that of its parent. Throws InvalidInput if it is later than
- * that.
+ * Returns the expiry time of a new token in milliseconds since 1970, by default that of its parent. Throws
+ * InvalidInput if it is later than that of its parent.
  */
 function expiryOf({ expiresAt: latest }: TokenRow, requested: number | null) {
   if (latest === null || requested === null) return requested ?? latest
@@ -99,7 +100,10 @@ function expiryOf({ expiresAt: latest }: TokenRow, requested: number | null) {
   throw new InvalidInput({ path: ['expiresAt'], message })
 }
 
-/** Logs a change of a token in the workspace that it is bound to, or else in the log of the server. */
+/**
+ * Logs a change of a token in the workspace that it is bound to, or in the log of the server if it is not
+ * bound.
+ */
 export async function logToken(
   ctx: LogContext,
   { id, name, userId, workspaceId }: TokenRow,

@@ -6,7 +6,7 @@ import { drainPurged, purge } from './purge.ts'
 const DAY_MS = 86_400_000
 const BATCH_SIZE = 1000
 
-/** Purges entries that exceeded the trash retention of their workspace. */
+/** Purges the entries that have been in the trash for longer than the trash retention of their workspace. */
 export async function purgeExpired(ctx: ServiceContext, signal: AbortSignal): Promise<void> {
   let expired: EntryRow[]
   do {
@@ -31,7 +31,7 @@ const expiredEntries = ({ db, now }: ServiceContext): Promise<EntryRow[]> =>
     .limit(BATCH_SIZE)
     .execute()
 
-/** The entry was restored or purged by another request in the meantime. */
+/** Ignores that another request restored or purged the entry in the meantime. */
 function ignoreInvalidState(error: unknown) {
   if (!(error instanceof InvalidState)) throw error
 }

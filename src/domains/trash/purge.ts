@@ -23,8 +23,8 @@ const BATCH_SIZE = 500
 type Purged = { results: Outcome[]; freedBytes: number }
 
 /**
- * Purges 1 to 100 directly trashed entries. They become invisible at once; their rows and bytes are deleted
- * afterwards.
+ * Purges 1 to 100 directly trashed entries. They become invisible immediately; then their rows and bytes are
+ * deleted.
  */
 export async function purgeEntries(
   ctx: ServiceContext,
@@ -91,8 +91,8 @@ export async function purge(ctx: TxContext, entry: EntryRow): Promise<EntryRow> 
 }
 
 /**
- * Deletes the rows of purged entries in batches, one transaction each, and marks unreferenced blobs for
- * deletion. It may be interrupted at any point and run again.
+ * Deletes the rows of purged entries in batches, each in its own transaction, and marks unreferenced blobs
+ * for deletion. Can be interrupted at any point and run again.
  */
 export async function drainPurged(ctx: ServiceContext, signal?: AbortSignal): Promise<void> {
   for (let root = await purgedRoot(ctx.db); root; root = await purgedRoot(ctx.db)) {
@@ -112,8 +112,8 @@ const purgedRoot = (db: Db) =>
     .executeTakeFirst()
 
 /**
- * Deletes a batch: files first, then folders, deepest first, then the root. Returns false when none are
- * left.
+ * Deletes one batch: first files, then folders from the deepest up, then the root. Returns false after the
+ * root is deleted.
  */
 async function drainBatch(ctx: TxContext, root: EntryRow): Promise<boolean> {
   lockWorkspace(ctx.tx, root.workspaceId)

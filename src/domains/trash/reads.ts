@@ -12,7 +12,7 @@ export type TrashOrder = {
 }
 export const latestFirst: TrashOrder = { field: 'TRASHED_AT', direction: 'DESC' }
 
-/** Path conditions on the trash compare original paths. */
+/** Conditions on the path of trashed entries compare their original paths. */
 const originalPathStartsWith = (prefix: string) => startsWith('e.originalPath', prefix)
 
 const pathPrefixOf = (folder: EntryRow | null | undefined) =>

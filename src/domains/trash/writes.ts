@@ -26,8 +26,9 @@ type TrashInput = {
 }
 
 /**
- * Moves 1 to 100 entries with their subtrees to the trash. Without `recursive`, a non-empty folder throws
- * NotEmpty. With `unlinkRows`, rows of user tables that hold the paths of the entries are unlinked.
+ * Moves 1 to 100 entries with their subtrees to the trash. Without `recursive`, throws NotEmpty for a folder
+ * that is not empty. With `unlinkRows`, also deletes the table rows that contain the paths of the entries,
+ * and saves them until the entries are restored or purged.
  */
 export async function trashEntries(
   ctx: ServiceContext,
@@ -60,8 +61,9 @@ type RestoreInput = {
 }
 
 /**
- * Restores 1 to 100 entries to their original folders. If that folder no longer exists, the entry goes to
- * `fallbackDestination`, or else the folders of its original path are created again.
+ * Restores 1 to 100 entries to their original folders, with the table rows that were deleted with them. If
+ * the original folder no longer exists or is in the trash, restores the entry to `fallbackDestination`;
+ * without it, creates the folders of the original path again.
  */
 export async function restoreEntries(
   ctx: ServiceContext,

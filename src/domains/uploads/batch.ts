@@ -26,13 +26,13 @@ export function allAborted(items: readonly unknown[], failedIndex: number, error
 /** Number of items of a batch that run in parallel. */
 export const CONCURRENCY = 16
 
-/** Orders the items of a batch: `ready` resolves once all earlier items have called `done` or have ended. */
+/** Orders the items of a batch. `ready` resolves once each earlier item has called `done` or has ended. */
 export type Turn = { ready: Promise<unknown>; done: () => void }
 type Begin<Item> = (item: Item, turn: Turn) => Promise<{ outcome: Promise<UploadRow> }>
 
 /**
  * Runs each item independently, up to CONCURRENCY in parallel. Items start in input order and take their
- * turns in that order, so that the first of several items with the same name gets it.
+ * turns in that order, so that the first of several items with the same name gets the name.
  */
 export async function runIndependently<Item>(
   items: readonly Item[],

@@ -8,7 +8,7 @@ import { canExpire, isTerminal, type UploadRow, uploadStatuses } from './rules.t
 
 const open = uploadStatuses.filter((status) => !isTerminal(status))
 const terminal = uploadStatuses.filter(isTerminal)
-/** A running server ends overdue uploads within minutes. */
+/** Generous, because a running server ends overdue uploads within minutes. */
 const OVERDUE_MS = 3_600_000
 
 /** Checks that overdue uploads have ended. */
@@ -41,7 +41,7 @@ type Where = ExpressionBuilder<Tables, 'uploads'>
 const rowsOf = async ({ db }: CheckContext, ids: readonly string[]) =>
   (await uploadsById(db, ids)).filter((upload) => upload !== null)
 
-/** Checks that uploads that have ended reserve no space. */
+/** Checks that ended uploads reserve no space. */
 export const reservationsCheck: Check = {
   scan: (c) =>
     uploadsWhere(c, (eb) => eb.and([eb('status', 'in', terminal), eb('reservedBytes', '!=', 0)])),
@@ -56,7 +56,7 @@ export const reservationsCheck: Check = {
       })),
 }
 
-/** A later check recounts the reserved bytes of the workspace. */
+/** Clears the reservation of an upload. A later check recounts the reserved bytes of the workspace. */
 const releaseReserved = ({ db }: CheckContext, id: string) =>
   db
     .updateTable('uploads')
@@ -66,8 +66,8 @@ const releaseReserved = ({ db }: CheckContext, id: string) =>
     .execute()
 
 /**
- * Checks that the recorded bytes of open uploads exist: staged, or committed while a confirm or concatenation
- * runs.
+ * Checks that the recorded bytes of open uploads exist. The bytes are staged, or committed while a confirm or
+ * concatenation runs.
  */
 export const stagedCheck: Check = {
   async *scan(c) {
@@ -102,7 +102,7 @@ async function sizesOf({ blobs }: CheckContext): Promise<Map<string, number>> {
   return sizes
 }
 
-/** Whether the bytes are committed already, or were sent to the bucket by a presigned URL. */
+/** Returns whether the bytes are already committed, or were sent to the bucket with a presigned URL. */
 async function isStoredElsewhere(
   { blobs }: CheckContext,
   { id, offset, size, transport }: UploadRow,

@@ -7,17 +7,17 @@ import { requireOwnUpload } from './reads.ts'
 import type { UploadRow } from './rules.ts'
 
 /**
- * Returns a context that acts as the creator of an upload, with the token that created it, for requests
- * without a token. Rights are evaluated now: throws Forbidden if the token is expired or revoked, and
- * NotFound or Forbidden if the creator may not write.
+ * Returns a context that acts as the creator of an upload, with the token that created it. For requests
+ * without a token. Checks the current rights: throws Forbidden if the token is expired or revoked, and
+ * NotFound or Forbidden if the creator may no longer write.
  */
 export async function asCreator(ctx: ServiceContext, upload: UploadRow): Promise<ServiceContext> {
   return actingAs(ctx, upload, await viewerOf(ctx, upload.tokenId ?? ''))
 }
 
 /**
- * Returns a context that acts as the creator of an upload for a confirm that has begun: the token may have
- * expired since then.
+ * Returns a context like asCreator for a confirm that has already begun: the token may have expired since
+ * then, but must not be revoked.
  */
 export async function asConfirmer(ctx: ServiceContext, upload: UploadRow): Promise<ServiceContext> {
   return actingAs(ctx, upload, await viewerUnlessRevoked(ctx.db, upload.tokenId ?? ''))
@@ -35,7 +35,7 @@ async function actingAs(
 
 /**
  * Throws Forbidden if the token of the viewer was revoked. Called at the end of a body and in the transaction
- * that creates the file, which may run hours after the token was authenticated.
+ * that creates the file, because these may run hours after the token was authenticated.
  */
 export async function requireUnrevokedCreator(db: Db | Tx, viewer: Viewer): Promise<void> {
   if (!viewer || !(await viewerUnlessRevoked(db, viewer.tokenId))) throw tokenRevoked()

@@ -3,7 +3,7 @@ import { expireUploads } from './jobs.ts'
 import { statusesBefore } from './rules.ts'
 
 /**
- * Expires every unfinished upload: its reserved space is released and clients have to start again. For a
+ * Expires every unfinished upload and releases its reserved space, so that clients must start again. For a
  * restored database whose staged bytes no longer exist. Returns the number of uploads.
  */
 export async function terminateAllUploads(ctx: ServiceContext): Promise<number> {

@@ -55,7 +55,7 @@ import {
 } from './rules.ts'
 import { createUpload } from './writes.ts'
 
-/** Uploads are visible to members only, even if the files of the workspace are public. */
+/** Uploads are visible to members only, even if the workspace is PUBLIC. */
 const memberAccess = { scope: 'FILES_READ', role: 'VIEWER' } as const
 
 nodeType('upl', 'Upload', async (ids, { db, viewer }) => {
@@ -69,14 +69,14 @@ nodeType('upl', 'Upload', async (ids, { db, viewer }) => {
 
 const loadUpload = loader((ids, { db }) => uploadsById(db, ids))
 
-/** Whether the viewer may write in each of these workspaces with the current token. */
+/** Loads whether the viewer may write in a workspace with the current token. */
 const loadCanWrite = loader((ids, { db, viewer }) =>
   Promise.all(ids.map((id) => nullIfDenied(requireAccess(db, viewer, id, toWrite)))),
 )
 
 /**
- * The URL of an upload is enough to send its bytes: only its creator receives it, and only while they may
- * write.
+ * Returns whether the viewer may see the URL of an upload. The URL is enough to send its bytes, so only the
+ * creator receives it, and only while they may write.
  */
 async function canReceiveUrl(upload: UploadRow, context: Context): Promise<boolean> {
   if (upload.createdBy !== context.viewer?.userId) return false
@@ -114,7 +114,7 @@ const UploadFailureType = builder.objectRef<UploadFailure>('UploadFailure').impl
   }),
 })
 
-/** Upper bound of the headers of one request to the server or to a bucket. */
+/** Upper bound of the number of headers that one request to the server or to a bucket needs. */
 const MAX_HEADERS = 10
 
 const HttpHeader = builder.objectRef<{ name: string; value: string }>('HttpHeader').implement({
@@ -428,7 +428,7 @@ const uploadsPayload = (name: string, mutationName: string) =>
     }),
   })
 
-/** Logs storage errors of single items; the client sees only their error code. */
+/** Logs the storage errors of single items, because the client receives only their error code. */
 function reportStorageErrors(results: UploadOutcome[], { report }: Context) {
   for (const { error } of results) if (error instanceof StorageError && !error.isFull) report(error)
   return { results }

@@ -7,7 +7,7 @@ const BATCH_SIZE = 100
 
 /**
  * Expires all overdue uploads: deletes their bytes and releases their reserved space. Returns the number of
- * uploads. Safe to run concurrently in several processes.
+ * uploads. Can run concurrently in several processes.
  */
 export async function expireUploads(ctx: ServiceContext, signal?: AbortSignal): Promise<number> {
   let count = 0
@@ -41,8 +41,8 @@ export async function expireUpload(ctx: ServiceContext, id: string): Promise<boo
 }
 
 /**
- * Resets uploads to RECEIVED whose confirm died with its process, unless a job resumes the confirm. Returns
- * the number of uploads.
+ * Sets uploads back to RECEIVED if the process of their confirm died, unless a job resumes the confirm.
+ * Returns the number of uploads.
  */
 export async function releaseDeadConfirms({ db, now }: ServiceContext): Promise<number> {
   const { numUpdatedRows } = await db

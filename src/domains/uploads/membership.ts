@@ -6,7 +6,7 @@ import { statusesBefore } from './rules.ts'
 import { deleteBytes, recordFailure, terminateUpload } from './terminate.ts'
 
 /**
- * Ends the unfinished uploads of a member who may no longer write: they could not be confirmed, and they
+ * Ends the unfinished uploads of a member who may no longer write, because they could not be confirmed but
  * reserve space.
  */
 roleChanged.listen(async (_, { ctx, workspaceId, userId, role }) => {
@@ -15,7 +15,9 @@ roleChanged.listen(async (_, { ctx, workspaceId, userId, role }) => {
   for (const { id } of unfinished) await terminateUnfinished(ctx, id)
 })
 
-/** Ends the unfinished uploads of service account tokens whose creator has left. */
+/**
+ * Ends the unfinished uploads that were created with the revoked tokens, such as those of service accounts.
+ */
 memberTokensRevoked.listen(async (_, { ctx, workspaceId, tokens }) => {
   const ended = new Set(tokens.map(({ id }) => id))
   for (const userId of new Set(tokens.map((token) => token.userId))) {
@@ -42,7 +44,8 @@ async function terminateUnfinished(s: TxContext, id: string) {
 }
 
 /**
- * A running confirm fails when it checks its rights again. The upload that it releases then expires at once.
+ * Lets an upload expire that is being confirmed. The running confirm fails when it checks its rights again,
+ * and the upload that it releases then expires immediately.
  */
 const expireConfirming = ({ tx, now }: TxContext, id: string) =>
   tx

@@ -24,7 +24,7 @@ const KEY = new RegExp(`^${signedIdPattern}$`)
 export const uploadUrl = ({ publicUrl, signingKeys }: UrlContext, id: string) =>
   `${publicUrl}/uploads/${id.slice('upl_'.length)}.${signUploadId(signingKeys, id)}`
 
-/** Returns the signed URL that takes one PUT of the whole body without a token. */
+/** Returns the signed URL that accepts one PUT of the whole body without a token. */
 const putUrl = ({ publicUrl, signingKeys }: UrlContext, id: string) =>
   `${publicUrl}/uploads/put/${id.slice('upl_'.length)}.${signPutId(signingKeys, id)}`
 
@@ -34,10 +34,16 @@ export function serverUploadUrl(context: UrlContext, upload: UploadRow): string 
   return (upload.transport === 'SIGNED_PUT' ? putUrl : uploadUrl)(context, upload.id)
 }
 
-/** Returns the id in the last segment of a tus URL, or null if its signature is wrong. Needs no database. */
+/**
+ * Returns the id in the last segment of a tus URL, or null if its signature is wrong. Does not access the
+ * database.
+ */
 export const uploadIdOf = (keys: SigningKeys, key: string) => idIn(keys, key, 'upload')
 
-/** Returns the id in the last segment of a signed PUT URL, or null if its signature is wrong. */
+/**
+ * Returns the id in the last segment of a signed PUT URL, or null if its signature is wrong. Does not access
+ * the database.
+ */
 export const putIdOf = (keys: SigningKeys, key: string) => idIn(keys, key, 'put')
 
 function idIn(keys: SigningKeys, key: string, purpose: Purpose): string | null {
@@ -52,10 +58,13 @@ export async function uploadById(db: Db | Tx, id: string): Promise<UploadRow | n
   return (await uploadsById(db, [id]))[0] ?? null
 }
 
-/** Returns the uploads in the order of the ids, with null for each one that does not exist. */
+/** Loads uploads by id, with null for each that does not exist. */
 export const uploadsById = rowsById('uploads')
 
-/** Returns the uploads whose length is known and that still miss bytes. */
+/**
+ * Returns the unfinished uploads with a known length, and how many bytes each of them is missing. Uploads
+ * that are being confirmed are included with 0.
+ */
 export async function openUploads(db: Db): Promise<{ id: string; missingBytes: number }[]> {
   const rows = await db
     .selectFrom('uploads')
@@ -83,8 +92,9 @@ export async function requireOwnUpload(
 }
 
 /**
- * Returns the uploads of a workspace, newest first; with `statuses` only those that have one of them at
- * `now`. An overdue upload counts as EXPIRED, even before the expiry job has updated its row.
+ * Returns the list of the uploads of a workspace, newest first. With `statuses`, the list contains only the
+ * uploads with one of these statuses at `now`. An overdue upload counts as EXPIRED, even before the expiry
+ * job has updated its row.
  */
 export function uploadsList(
   db: Db,
@@ -102,7 +112,10 @@ export function uploadsList(
   }
 }
 
-/** Matches uploads that expired before `now` and have not ended yet: canExpire of rules.ts in SQL. */
+/**
+ * Returns the condition for uploads that have expired by `now` but have not ended yet: canExpire of rules.ts
+ * as SQL.
+ */
 export const isOverdue = (eb: ExpressionBuilder<Tables, 'uploads'>, now: number) =>
   eb.and([
     eb('status', 'in', statusesBefore('EXPIRED')),

@@ -3,7 +3,7 @@ import { ChecksumMismatch, FileTooLarge, InvalidInput, SizeMismatch } from '../.
 
 export type UploadRow = Row<'uploads'>
 
-/** The allowed transitions of each status. Terminal statuses have none. */
+/** The statuses that can follow each status. A terminal status has none. */
 export const nextStatuses: Record<UploadStatus, readonly UploadStatus[]> = {
   CREATED: ['RECEIVING', 'RECEIVED', 'CANCELED', 'EXPIRED'],
   RECEIVING: ['RECEIVED', 'CANCELED', 'EXPIRED'],
@@ -20,17 +20,18 @@ export const uploadStatuses = Object.keys(nextStatuses) as UploadStatus[]
 export const statusesBefore = (status: UploadStatus): UploadStatus[] =>
   uploadStatuses.filter((earlier) => nextStatuses[earlier].includes(status))
 
-/** Whether all bytes have arrived and the automatic confirm is still pending. */
+/** Returns whether all bytes have arrived and the automatic confirm is still pending. */
 export const hasPendingConfirm = ({ status, autoConfirm, confirmRefusal }: UploadRow) =>
   status === 'RECEIVED' && autoConfirm === 1 && confirmRefusal === null
 
 /**
- * Whether the upload becomes a file without a further request: its automatic confirm is pending or running.
+ * Returns whether the upload becomes a file without a further request: its automatic confirm is pending or
+ * running.
  */
 export const isAutoConfirming = (upload: UploadRow) =>
   hasPendingConfirm(upload) || (upload.autoConfirm === 1 && upload.status === 'PROCESSING')
 
-/** Whether the upload ends at `expiresAt`. An upload with a pending automatic confirm does not. */
+/** Returns whether the upload ends at `expiresAt`. An upload with a pending automatic confirm does not. */
 export const canExpire = (upload: UploadRow) =>
   statusesBefore('EXPIRED').includes(upload.status) && !hasPendingConfirm(upload)
 
@@ -40,7 +41,7 @@ export const canExpire = (upload: UploadRow) =>
 export const statusAt = (upload: UploadRow, now: number): UploadStatus =>
   canExpire(upload) && upload.expiresAt <= now ? 'EXPIRED' : upload.status
 
-/** Whether no other status can follow this one. */
+/** Returns whether no other status can follow this one. */
 export const isTerminal = (status: UploadStatus) => nextStatuses[status].length === 0
 
 /** Returns the status of an upload of `size` bytes (null: not known yet) of which `offset` have arrived. */
@@ -49,15 +50,16 @@ export function receivedStatus(offset: number, size: number | null): UploadStatu
   return offset === 0 ? 'CREATED' : 'RECEIVING'
 }
 
-/** Whether the upload is a partial upload of the tus concatenation extension. */
+/** Returns whether the upload is a partial upload of the tus concatenation extension. */
 export const isPartial = ({ concat }: UploadRow) => concat === 'partial'
 
 /**
- * Whether the upload is a final upload of the tus concatenation extension, whose bytes come from its parts.
+ * Returns whether the upload is a final upload of the tus concatenation extension, whose bytes come from its
+ * parts.
  */
 export const isFinal = ({ concat }: UploadRow) => concat !== null && concat !== 'partial'
 
-/** Whether the upload is a final upload that does not have all bytes of its parts yet. */
+/** Returns whether the upload is a final upload that does not have all bytes of its parts yet. */
 export const isConcatenating = (upload: UploadRow) =>
   isFinal(upload) && (upload.status === 'CREATED' || upload.status === 'RECEIVING')
 
@@ -68,7 +70,7 @@ export const missingBytes = ({ size, offset }: UploadRow) => (size === null ? nu
 export const remainingBytes = ({ size, offset }: UploadRow, maxUploadBytes: number) =>
   (size ?? maxUploadBytes) - offset
 
-/** Returns `size`. Throws FileTooLarge, and InvalidInput unless it is a whole number of bytes. */
+/** Returns `size`. Throws FileTooLarge, and InvalidInput unless it is a non-negative integer. */
 export function checkSize(size: number, maxUploadBytes: number): number {
   if (!Number.isSafeInteger(size) || size < 0) {
     throw new InvalidInput({ path: ['size'], message: 'must be a whole number of bytes' })
@@ -86,8 +88,8 @@ export function checkSha256(sha256: string): string {
 const MEDIA_TYPE = /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}(?:\s*;[\x20-\x7e]*)?$/
 
 /**
- * Returns the declared media type in lower case without parameters. It is a hint: the stored type is detected
- * from the bytes.
+ * Returns the declared media type in lower case without parameters. It is only a hint, because the stored
+ * type is detected from the bytes. Throws InvalidInput for an invalid media type.
  */
 export function checkMediaType(mediaType: string): string {
   if (MEDIA_TYPE.test(mediaType)) return (mediaType.split(';')[0] ?? '').trim().toLowerCase()
@@ -111,7 +113,7 @@ export type UploadFailure = {
   message: string
   retryable: boolean
   at: number
-  /** The actual SHA-256 checksum of the bytes, after a mismatch. */
+  /** The actual SHA-256 checksum of the bytes; only after a mismatch. */
   actual?: string
 }
 export const MAX_FAILURES = 20
@@ -119,14 +121,11 @@ export const MAX_FAILURES = 20
 /** Returns the recorded errors of the upload, oldest first. */
 export const failuresOf = ({ failures }: UploadRow) => JSON.parse(failures) as UploadFailure[]
 
-/** Returns the errors of the upload as JSON with one more, limited to the last MAX_FAILURES. */
+/** Returns the errors of the upload plus `failure` as JSON, limited to the last MAX_FAILURES. */
 export const withFailure = (upload: UploadRow, failure: UploadFailure) =>
   JSON.stringify([...failuresOf(upload), failure].slice(-MAX_FAILURES))
 
-/**
- * Returns the checksum mismatch that ended the upload, so that every later confirm gets the same error, or
- * null.
- */
+/** Returns the checksum mismatch that ended the upload, or null. Every later confirm throws it again. */
 export function fatalMismatch(upload: UploadRow): ChecksumMismatch | null {
   const actual = failuresOf(upload).at(-1)?.actual
   return actual && upload.sha256 ? new ChecksumMismatch({ expected: upload.sha256, actual }) : null

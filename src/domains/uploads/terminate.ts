@@ -27,7 +27,7 @@ export async function cancelUpload(ctx: ServiceContext, uploadId: string): Promi
   return { ...upload, status }
 }
 
-/** Expires the tus resource of a confirmed upload. Its file stays. */
+/** Expires the tus resource of a confirmed upload. The file stays. */
 export async function expireResource(
   { db, now }: ServiceContext,
   { id }: UploadRow,
@@ -45,7 +45,7 @@ type TerminationChanges = Partial<Pick<UploadRow, 'idempotencyKey' | 'failures'>
 
 /**
  * Ends an upload without a file and releases its reserved space. Returns null if its status does not allow
- * that, or if `fence` is given and outdated. No file can be created from an ended upload, so its bytes may be
+ * that, or if `fence` is given and outdated. An ended upload never becomes a file, so its bytes may be
  * deleted.
  */
 export async function terminateUpload(
@@ -70,7 +70,7 @@ export async function terminateUpload(
   return { ...ended, reservedBytes: 0 }
 }
 
-/** Adds an upload that ended without a file to the activity log, with the error code. */
+/** Logs that an upload ended without a file. `code` is the error code. */
 export const recordFailure = (
   s: TxContext,
   { id: uploadId, workspaceId, name }: UploadRow,
@@ -78,9 +78,9 @@ export const recordFailure = (
 ) => record(s, { workspaceId, action: 'UPLOAD_FAILED', details: { uploadId, name, code } })
 
 /**
- * Discards the staged bytes of an upload that ended without a file. Committed bytes are left to the sweeper,
- * which quarantines them: if an old copy of the database is running by mistake, they may belong to a file in
- * the current one. The sweeper also collects what a failed discard leaves behind.
+ * Discards the staged bytes of an upload that ended without a file. Leaves committed bytes to the sweeper,
+ * which moves them to quarantine: if an old copy of the database is running by mistake, they may belong to a
+ * file of the current one. The sweeper also collects the bytes if they cannot be discarded.
  */
 export async function deleteBytes(blobs: BlobStore, id: string): Promise<void> {
   await blobs.discard(id).catch(() => {})

@@ -21,10 +21,10 @@ import { terminateUpload } from './terminate.ts'
 const IDEMPOTENCY_TTL_MS = 24 * 3_600_000
 
 /**
- * Creates an upload: checks role, name, folder, size, quota and the limits of the user, reserves the space
- * and inserts the row. Requires role EDITOR and scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput,
- * NameConflict, FileTooLarge, QuotaExceeded, RateLimited, StorageError, and InvalidState for a folder in the
- * trash.
+ * Creates an upload: checks role, name, folder, size, quota and the limits of the user, reserves the space,
+ * inserts the row and stages the blob. Requires role EDITOR and scope FILES_WRITE. Throws NotFound,
+ * Forbidden, InvalidInput, NameConflict, FileTooLarge, QuotaExceeded, RateLimited, StorageError, and
+ * InvalidState for a folder in the trash.
  */
 export async function createUpload(ctx: ServiceContext, input: NewUpload): Promise<UploadRow> {
   const upload = await inBatchedTransaction(ctx, input.workspaceId, (s) => prepareUpload(s, input))
@@ -33,8 +33,8 @@ export async function createUpload(ctx: ServiceContext, input: NewUpload): Promi
 }
 
 /**
- * Inserts the row of a new upload in the transaction of the caller, which must call stageUpload after the
- * commit.
+ * Inserts the row of a new upload in the transaction of the caller and returns it, or returns the existing
+ * upload with the same idempotency key. The caller must call stageUpload after the commit.
  */
 export async function prepareUpload(s: TxContext, input: NewUpload): Promise<UploadRow> {
   const { autoFile } = await requireAccess(s.tx, s.viewer, input.workspaceId, toWrite)
@@ -51,8 +51,8 @@ export async function prepareUpload(s: TxContext, input: NewUpload): Promise<Upl
 }
 
 /**
- * Whether no byte has arrived. After a crash between row and stage, a request with the same idempotency key
- * stages it again.
+ * Returns whether no byte has arrived. The blob of such an upload may be missing after a crash; a request
+ * with the same idempotency key stages it again.
  */
 export const isUntouched = ({ offset, status }: UploadRow) => offset === 0 && !isTerminal(status)
 
@@ -92,7 +92,7 @@ async function findByIdempotencyKey({ tx, viewer, now }: TxContext, input: NewUp
  */
 export async function insertUpload(s: TxContext, draft: NewUploadRow): Promise<UploadRow> {
   const { id, workspaceId, createdBy, name, size, versionOf, reservedBytes } = draft
-  // Locked first, because `reserve` needs the lock anyway and taking it late could restart the transaction.
+  // Lock now, because `reserve` needs the lock anyway and taking it late could restart the transaction.
   lockWorkspace(s.tx, workspaceId)
   const target = await requireTarget(s, draft)
   if (versionOf) await requireVersioned(s, { workspaceId, versionOf })

@@ -9,8 +9,8 @@ type Figures = Record<(typeof figures)[number], number>
 type CountedWorkspace = { id: string; stored: Figures; counted: Figures }
 
 /**
- * Recounts the figures of workspaces from the root folder, the trash, the blobs and the uploads, in one
- * statement and so in one snapshot.
+ * Recounts the figures of workspaces from the root folder, the trash, the blobs, the uploads and the log.
+ * Uses one statement, and therefore one snapshot.
  */
 async function countAll(db: Db | Tx, ids: readonly string[]): Promise<CountedWorkspace[]> {
   if (ids.length === 0) return []
@@ -36,7 +36,7 @@ type Row = { id: string } & Figures &
 
 /**
  * Compares the stored figures of each workspace with recounted ones: used, reserved, trashed and stored
- * bytes, log length.
+ * bytes, and the last sequence number of the log.
  */
 export const figuresCheck: Check = {
   scan: ({ db }) => idsOf(db, 'workspaces'),
@@ -52,7 +52,7 @@ export const figuresCheck: Check = {
   },
 }
 
-/** Recounts the figures of a workspace and stores them, while the workspace is locked. */
+/** Recounts and stores the figures of a workspace while it is locked. */
 function recount(ctx: ServiceContext, id: string): Promise<void> {
   return inTransaction(ctx, async ({ tx }) => {
     lockWorkspace(tx, id)

@@ -42,7 +42,7 @@ export const OrderDirection = builder.enumType('OrderDirection', {
   },
 })
 
-/** Loads a workspace by id, for fields of a type that the viewer may see. */
+/** Loads a workspace by id, for a field of a type that the viewer may already see. Does not check access. */
 export const loadWorkspace = loader((ids, { db }) => workspacesById(db, ids))
 
 /** Loads a workspace by id, or null if the viewer may not see it. */
@@ -56,13 +56,15 @@ const loadAccess = loader((ids, { db, viewer }) =>
   ),
 )
 
-/** Caches that this request may read a workspace, so that requireRead does not check again. */
+/**
+ * Records that the viewer may read a workspace, so that requireRead does not check it again in this request.
+ */
 export const primeReadAccess = (context: Context, workspace: AccessibleWorkspace) =>
   loadAccess.prime(context, workspace.id, workspace)
 
 /**
  * Throws NotFound or Forbidden unless the viewer may read the workspace. Every field that lists contents of a
- * workspace calls it; one request checks each workspace once.
+ * workspace calls it. Each request checks a workspace only once.
  */
 export async function requireRead(context: Context, workspaceId: string): Promise<void> {
   await loadAccess(context, workspaceId)

@@ -10,17 +10,21 @@ import { viewerOf } from '../accounts/reads.ts'
 import { hasRole } from './rules.ts'
 
 export type WorkspaceRow = Row<'workspaces'>
-/** A workspace that the viewer may see, with their role; null if it is PUBLIC and they are not a member. */
+/**
+ * A workspace that the viewer may see, with the role of the viewer; null if the workspace is PUBLIC and the
+ * viewer is not a member.
+ */
 export type AccessibleWorkspace = WorkspaceRow & { viewerRole: WorkspaceRole | null }
 /** What requireAccess checks: a scope and, unless read access is enough, a role. */
 export type AccessRequirement = { scope: ApiScope; role?: WorkspaceRole }
 
 /**
- * Returns the workspace if the viewer has access; every authorisation goes through this function. Throws
- * NotFound if the viewer may not see the workspace, and Forbidden if they lack the scope or the role. A
- * requirement without a role means read access: for members and, in a PUBLIC workspace, for everyone.
- * `requestedId` is the id that NotFound repeats. Callers pass an empty workspaceId for an object that does
- * not exist, so that it takes as long as a hidden one.
+ * Returns the workspace if the viewer has access. Every authorisation goes through this function. A
+ * requirement without a role means read access: for members and, in a PUBLIC workspace, for everyone. In a
+ * transaction, a requirement with a role also locks the workspace. `requestedId` is the id that NotFound
+ * repeats. Callers pass an empty workspaceId for an object that does not exist, so that it takes as long as a
+ * hidden one. Throws NotFound if the viewer may not see the workspace, and Forbidden if the viewer lacks the
+ * scope or the role.
  */
 export async function requireAccess(
   db: Db | Tx,
@@ -38,15 +42,16 @@ export async function requireAccess(
 }
 
 /**
- * Throws Forbidden unless the viewer's token has the scope. For operations that need a second scope, such as
- * share links, which also give read access.
+ * Throws Forbidden if the viewer's token lacks the scope. For operations that need a second scope, such as
+ * creating share links, which also give read access.
  */
 export function requireScope(viewer: Viewer, scope: ApiScope): void {
   if (viewer && !viewer.scopes.has(scope)) throw new Forbidden({ missingScopes: [scope] })
 }
 
 /**
- * Calls requireAccess for a mutation with a `workspaceId` in its input; the path of a NotFound points to it.
+ * Calls requireAccess for a mutation with a `workspaceId` in its input. The path of a NotFound then names
+ * that field.
  */
 export const requireInputWorkspace = (
   db: Db | Tx,
@@ -79,8 +84,8 @@ export const visibleWorkspaces = (
   Promise.all(ids.map((id) => visibleWorkspace(db, viewer, id)))
 
 /**
- * Throws NotFound unless the creator of a signed link, with this token or without one, may still read the
- * workspace.
+ * Throws NotFound unless the creator of a signed link may still read the workspace. `tokenId` is the token
+ * that created the link, or undefined if it was created without a token.
  */
 export async function requireLinkCreator(
   ctx: { db: Db; now: () => number },

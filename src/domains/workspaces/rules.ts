@@ -5,7 +5,8 @@ import { isStorableText } from '../../names.ts'
 const ranks: Record<WorkspaceRole, number> = { VIEWER: 1, EDITOR: 2, OWNER: 3 }
 
 /**
- * Returns whether `role` includes `required`. A null role, of a viewer who is not a member, includes none.
+ * Returns whether `role` includes `required`. A null role, which a viewer who is not a member has, includes
+ * no role.
  */
 export const hasRole = (role: WorkspaceRole | null, required: WorkspaceRole) =>
   role !== null && ranks[role] >= ranks[required]
@@ -43,8 +44,8 @@ export function checkWorkspace({ name, slug, description, trashRetentionDays }: 
 }
 
 /**
- * Derives a slug from a name: `Plate scans 2025` → `plate-scans-2025`. Returns '' if no character can be
- * used.
+ * Derives a slug from a name, such as `plate-scans-2025` from `Plate scans 2025`. Returns '' if no character
+ * can be used.
  */
 export const slugOf = (name: string) =>
   name

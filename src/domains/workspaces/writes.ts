@@ -10,7 +10,9 @@ import { Forbidden, InvalidInput, QuotaExceeded, Unauthenticated } from '../../e
 import { requireInputWorkspace, requireScope, type WorkspaceRow } from './reads.ts'
 import { checkWorkspace, slugOf } from './rules.ts'
 
-/** Called for a new workspace: higher layers create its first member and its root folder, and log it. */
+/**
+ * Called for a new workspace, so that higher layers create its first member and its root folder, and log it.
+ */
 export const workspaceCreated = hook<{ ctx: TxContext; workspace: WorkspaceRow }>()
 /** Called with the updated workspace and the names of its changed columns. */
 export const workspaceUpdated = hook<{
@@ -105,7 +107,7 @@ export type WorkspaceChange = Omit<NewWorkspace, 'name' | 'slug'> & {
 }
 
 /**
- * Changes the given fields. A quota below the current usage rejects new bytes and keeps the old ones.
+ * Changes the given fields. A quota below the current usage prevents new bytes but keeps existing ones.
  * Requires role OWNER and scope WORKSPACES_WRITE. Throws NotFound, Forbidden, InvalidInput.
  */
 export async function updateWorkspace(
@@ -133,7 +135,8 @@ export async function updateWorkspace(
 }
 
 /**
- * Null removes the description or the quota. The other columns are never null, so there null means no change.
+ * Null removes the description or the quota. For other columns it means no change, because they are never
+ * null.
  */
 const columnsOf = (change: Omit<WorkspaceChange, 'workspaceId'>) => ({
   ...(change.name != null && { name: change.name.trim() }),
@@ -145,8 +148,8 @@ const columnsOf = (change: Omit<WorkspaceChange, 'workspaceId'>) => ({
 })
 
 /**
- * Returns the sequence number of the next event in the log of a workspace. It comes from the locked workspace
- * row, so readers never see a gap that is filled later.
+ * Returns the sequence number of the next event in the log of a workspace. It comes from the locked row of
+ * the workspace, so readers never see a gap that is filled later.
  */
 export async function nextSeq({ tx }: Pick<TxContext, 'tx'>, workspaceId: string): Promise<number> {
   lockWorkspace(tx, workspaceId)
@@ -164,8 +167,8 @@ const incrementSeq = prepared((db, workspaceId: string) =>
 )
 
 /**
- * Reserves `bytes` for an upload. One statement checks the quota and reserves, so two uploads cannot use the
- * same room. Throws QuotaExceeded.
+ * Reserves `bytes` bytes for an upload. One statement checks the quota and reserves, so that two uploads
+ * cannot use the same space. Throws QuotaExceeded.
  */
 export async function reserve(
   { tx }: TxContext,
@@ -186,7 +189,7 @@ const addReserved = prepared((db, workspaceId: string, bytes: number) =>
     .returning('id'),
 )
 
-/** Releases a reservation of `bytes`. */
+/** Releases a reservation of `bytes` bytes. */
 export async function release(
   { tx }: TxContext,
   workspaceId: string,
@@ -205,8 +208,8 @@ const subtractReserved = prepared((db, workspaceId: string, bytes: number) =>
 )
 
 /**
- * Adds `bytes`, which may be negative, to the used bytes. Throws QuotaExceeded if `checkQuota` and they do
- * not fit.
+ * Adds `bytes`, which may be negative, to the used bytes of a workspace. Throws QuotaExceeded if `checkQuota`
+ * is set and the bytes do not fit.
  */
 export async function addUsed(
   { tx }: TxContext,
@@ -230,7 +233,7 @@ const addUsedIfFits = prepared((db, workspaceId: string, bytes: number) =>
   addUsedQuery(db, workspaceId, bytes).where((eb) => fits(eb, bytes)),
 )
 
-/** Adds the given numbers of bytes, which may be negative, to the stored and the trashed bytes. */
+/** Adds numbers of bytes, which may be negative, to the stored and the trashed bytes of a workspace. */
 export async function addFigures(
   { tx }: TxContext,
   workspaceId: string,

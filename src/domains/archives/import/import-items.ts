@@ -20,7 +20,7 @@ export type ImportItem = {
   metadata: Record<string, unknown>
   versions: (Pick<ManifestVersion, 'number' | 'comment'> & {
     member: ZipMember
-    /** Null without a manifest. */
+    /** Null if the archive has no manifest. */
     sha256: string | null
   })[]
 }
@@ -28,8 +28,9 @@ export type ImportItem = {
 const MAX_LINE_BYTES = 16 * 1024 * 1024
 
 /**
- * Yields the entries of an archive. With a manifest, its entries, which must cover all members and nothing
- * else; without one, the plain tree of the members. Throws InvalidInput.
+ * Yields the entries of an archive. If it has a manifest of this server, yields the entries of the manifest,
+ * which must list every member and nothing else; otherwise yields the tree of the members. Throws
+ * InvalidInput.
  */
 export async function* importItems(zip: Zip): AsyncGenerator<ImportItem> {
   const manifest = await zip.find(MANIFEST)
@@ -50,8 +51,8 @@ async function* plainItems(zip: Zip): AsyncGenerator<ImportItem> {
 }
 
 /**
- * Every member must be exactly one version or one folder, so that no more is imported than the members
- * contain.
+ * Yields the entries of the manifest. Every member must be exactly one version or one folder, so that an
+ * import is never larger than the members.
  */
 async function* manifestItems(zip: Zip, manifest: ZipMember): AsyncGenerator<ImportItem> {
   const used = new Set<number>()

@@ -26,15 +26,16 @@ import { createTempFile, createTempFolder } from './temp-file.ts'
 type ImportInput = { uploadId: string; destination: EntryRef; onConflict: NameConflictMode }
 
 /**
- * Imports the tree of an archive under `destination`: an archive of this server with descriptions, tags,
- * metadata and versions, any other ZIP as a plain tree. All bytes are stored and verified first, then one
- * transaction inserts all rows, so the import is atomic. Memory use is three numbers per member. Only for the
- * viewer's own, confirmed upload; requires role EDITOR and scopes FILES_READ and FILES_WRITE. Throws
- * NotFound, Forbidden, InvalidInput, InvalidState, NameConflict, QuotaExceeded, RateLimited, FileTooLarge,
- * ChecksumMismatch, StorageError.
+ * Imports the tree of an archive under `destination`. An archive of this server is imported with
+ * descriptions, tags, metadata and versions; any other ZIP as a plain tree. All bytes are stored and verified
+ * first, then one transaction inserts all rows, so the import is atomic. Keeps three numbers for each member
+ * in memory, and the entries of the first level. The upload must be the viewer's own and confirmed. Requires
+ * role EDITOR and scopes FILES_READ and FILES_WRITE. Throws NotFound, Forbidden, Unauthenticated,
+ * InvalidInput, InvalidState, NameConflict, QuotaExceeded, RateLimited, FileTooLarge, ChecksumMismatch,
+ * StorageError.
  */
 export function importArchive(ctx: ServiceContext, input: ImportInput): Promise<ImportResult> {
-  // A broken stream fails with a plain errno error.
+  // A broken stream fails with a plain errno error, not with a StorageError.
   return runImport(ctx, input).catch(wrapIoError('cannot read the archive'))
 }
 type ImportResult = { folder: EntryRow; entryCount: number }
@@ -54,7 +55,7 @@ async function runImport(
   await using opened = new AsyncDisposableStack()
   const { dir } = opened.use(await createTempFolder('holdall-import-'))
   const staged = opened.use(await createTempFile(join(dir, 'staged')))
-  // The sum of the announced sizes. No member unpacks to more than its announced size.
+  // `bytes` is the sum of the announced sizes, and no member unpacks to more than its announced size.
   const reservation = await inTransaction(ctx, (s) =>
     createReservation(s, folder.workspaceId, bytes),
   )

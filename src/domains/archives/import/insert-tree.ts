@@ -22,17 +22,17 @@ type InsertTreeInput = {
   destination: EntryRow
   onConflict: NameConflictMode
 }
-/** Folders that were created or found so far. Name conflicts are only possible at the first level. */
+/** The folders that were created or found so far. Name conflicts are possible only at the first level. */
 type TreeState = Omit<InsertTreeInput, 'items'> & {
   topFolders: Map<string, EntryRow>
   last: { path: string; folder: EntryRow } | null
 }
 
-/** The transaction is long, so the event loop runs other work after this number of entries. */
+/** The transaction is long, so it yields to the event loop after this many entries. */
 const YIELD_EVERY_ENTRIES = 50
 
 /**
- * Inserts the rows of a tree whose bytes are committed already. Throws NameConflict, QuotaExceeded,
+ * Inserts the rows of a tree whose bytes are already committed. Throws NameConflict, QuotaExceeded,
  * InvalidInput, InvalidState.
  */
 export async function insertTree(

@@ -10,12 +10,12 @@ import { type ImportItem, importItems } from './import-items.ts'
 import type { StagedItem } from './insert-tree.ts'
 import type { TempFile } from './temp-file.ts'
 
-/** Syncing small files is mostly waiting for the disk, so several entries are staged in parallel. */
+/** Number of entries that are staged in parallel: syncing small files is mostly waiting for the disk. */
 const CONCURRENCY = 8
 
 /**
- * Commits the bytes of all entries of an archive to the store and writes the staged items to `staged`,
- * including after an error. Throws the first error.
+ * Commits the bytes of all entries of an archive to the store and writes the staged items to `staged`. Throws
+ * the first error; by then `staged` contains every item whose bytes were committed.
  */
 export async function stageAll(ctx: ServiceContext, zip: Zip, staged: TempFile) {
   const queue: Promise<StagedItem>[] = []
@@ -75,7 +75,7 @@ async function stageVersion(
       path.split('/').at(-1) ?? '',
     )
     await blobs.commit(key)
-    // Removes the upload state of the committed blob.
+    // Discard the upload state of the committed blob.
     await blobs.discard(key)
     return { ...media, blob: { id: key, size: member.size, sha256 }, number, comment }
   } catch (error) {
@@ -88,8 +88,8 @@ async function stageVersion(
 const HEAD_BYTES = 4100
 
 /**
- * Copies a member into the store. The store keeps the bytes before an error of its source, so that error is
- * rethrown here.
+ * Copies a member into the store. When its source fails, the store keeps the bytes that it received before
+ * the error, so that error is rethrown here.
  */
 async function copy(blobs: BlobStore, key: string, zip: Zip, member: ZipMember): Promise<void> {
   let sourceError: unknown
@@ -115,7 +115,7 @@ export async function removeAll(ctx: ServiceContext, staged: TempFile) {
   for await (const { versions } of staged.lines<StagedItem>()) await removeBytes(ctx, versions)
 }
 
-/** Never removes the bytes of a row. The sweeper collects what cannot be removed here. */
+/** Removes the bytes of versions that have no row. The sweeper collects what cannot be removed here. */
 async function removeBytes({ db, blobs }: ServiceContext, versions: StagedItem['versions']) {
   if (versions.length === 0) return
   const keys = versions.map(({ blob }) => blob.id)

@@ -14,7 +14,7 @@ export async function createTempFolder(prefix: string): Promise<{ dir: string } 
   const dir = await mkdtemp(join(tmpdir(), prefix)).catch(
     wrapIoError('cannot create a temporary folder'),
   )
-  // The system cleans up what cannot be removed now. That must not fail the operation.
+  // A failed removal must not fail the operation: the operating system cleans its temporary folder.
   const remove = () => rm(dir, { recursive: true, force: true }).catch(() => {})
   return { dir, [Symbol.asyncDispose]: remove }
 }
@@ -23,8 +23,8 @@ const CHUNK_BYTES = 256 * 1024
 
 /**
  * Creates a temporary file for data that does not fit in memory. It is written sequentially and can then be
- * read any number of times. Throws StorageError. After a failed write, `lines` still yields the lines that
- * were not written.
+ * read any number of times. After a failed write, `lines` still yields the lines that are not in the file.
+ * Throws StorageError.
  */
 export async function createTempFile(path: string) {
   const file = await open(path, 'wx+').catch(wrapIoError('cannot create a temporary file'))
@@ -35,7 +35,7 @@ export async function createTempFile(path: string) {
   let crc = 0
   async function flush() {
     const bytes = Buffer.from(pending.join(''))
-    // Unlike write, appendFile writes all bytes.
+    // Unlike write, appendFile never writes only a part of the bytes.
     await file.appendFile(bytes).catch(wrapIoError('cannot write to a temporary file'))
     pending = []
     length = 0
@@ -43,7 +43,7 @@ export async function createTempFile(path: string) {
     crc = crc32(bytes, crc)
     size += bytes.length
   }
-  /** Splits at \n only: names may contain other characters that node:readline treats as line ends. */
+  /** Splits at \n only, because names may contain other characters that node:readline treats as line ends. */
   async function* writtenLines() {
     if (size === 0) return
     let rest = ''

@@ -4,7 +4,10 @@ import type { Db } from '../../../database/database.ts'
 
 type BlobCrc = { blobId: string; crc32: number }
 
-/** Returns the CRC-32 of each blob, from the database or by reading the bytes. Throws StorageError. */
+/**
+ * Returns the CRC-32 of each blob from the database. Computes and stores those that are missing. Throws
+ * StorageError.
+ */
 export async function crcsOf(
   { db, blobs }: ServiceContext,
   blobIds: string[],
@@ -30,7 +33,7 @@ async function computeCrc(
   return crc
 }
 
-/** Stores the CRC-32 of blobs, except of blobs that no longer exist. */
+/** Stores CRC-32 values, except those of blobs that no longer exist. */
 export async function saveCrcs(db: Db, crcs: BlobCrc[]): Promise<void> {
   if (crcs.length === 0) return
   const existing = await db

@@ -8,8 +8,8 @@ export const MANIFEST = 'manifest.json'
 const VERSIONS = '.versions'
 
 /**
- * Returns the member name of a path: the path itself if every system can unpack it. Otherwise each invalid
- * character becomes "_", and a hash of the name makes it unique.
+ * Returns the member name of a path. A name that every system can unpack stays unchanged; in any other name
+ * each invalid character becomes "_", and a hash of the name makes it unique.
  */
 export function memberName(path: string): string {
   const names = path.split('/')

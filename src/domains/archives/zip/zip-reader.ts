@@ -23,7 +23,7 @@ type Blob = { id: string; size: number }
 
 const MAX_MEMBERS = 1_000_000
 const MAX_CENTRAL_BYTES = 512 * 1024 * 1024
-/** Members above SMALL_BYTES that compress better than this are treated as ZIP bombs. */
+/** A member above SMALL_BYTES with a higher compression ratio is treated as a ZIP bomb. */
 const MAX_COMPRESSION_RATIO = 200
 const SMALL_BYTES = 10 * 1024 * 1024
 /** Size of the end record with the longest comment, plus the ZIP64 locator. */
@@ -67,7 +67,7 @@ export async function openZip(blobs: BlobStore, { id, size }: Blob): Promise<Zip
 const tooManyMembers = (count: number) =>
   invalidArchive(`the archive has ${count} members (limit ${MAX_MEMBERS})`)
 
-/** Few records are longer than 4096 bytes. */
+/** Reads 4096 bytes first, because few records are longer. */
 async function recordAt(read: ReadContext['read'], position: number): Promise<Buffer> {
   const record = await read(position, 4096)
   return centralLength(record) === null ? read(position, 46 + 3 * 65_535) : record
@@ -134,7 +134,7 @@ function assertNoBomb({ name, size, compressedSize }: ZipMember) {
 }
 
 /**
- * 52 bits of a hash, so that a name of any length takes one number. A hash collision is reported as a
+ * Returns 52 bits of a hash, so that a name of any length takes one number. A hash collision is reported as a
  * duplicate name.
  */
 const keyOf = (name: string) =>
@@ -158,7 +158,10 @@ async function openCompressed(
   return compressedSize === 0 ? null : blobs.open(id, { start, end: start + compressedSize - 1 })
 }
 
-/** Stops at the first excess byte, so that no more is decompressed than the record announces. */
+/**
+ * Yields the decompressed bytes. Stops at the first excess byte, so that no more is decompressed than the
+ * record announces.
+ */
 async function* decompress(
   { name, method, size, crc: announced }: ZipMember,
   open: () => Promise<Readable | null>,

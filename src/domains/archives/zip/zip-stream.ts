@@ -25,9 +25,9 @@ const BATCH_SIZE = 500
 const CHUNK_BYTES = 64 * 1024
 
 /**
- * Yields bytes `start` to `end` (inclusive) of a planned archive. The bytes are always the same for the same
- * plan. Files before the range are not read. The CRC of a member is computed while its bytes are streamed,
- * stored, and reused later.
+ * Yields the bytes `start` to `end` (inclusive) of a planned archive. A plan always yields the same bytes.
+ * Files before the range are not read. The CRC of a member is computed while its bytes are streamed, then
+ * stored and reused.
  */
 export function zipStream(ctx: ServiceContext, plan: ArchivePlan, range: Range) {
   return inChunks(records({ ctx, plan, range, computedCrcs: new Map() }))
@@ -102,7 +102,7 @@ async function crcOf(
   return computedCrcs.get(blobId) ?? (await crcsOf(ctx, [blobId])).get(blobId) ?? 0
 }
 
-/** Yields the central directory in a second pass over the members, with CRCs and offsets. */
+/** Yields the part of the central directory that lies in the range, in a second pass over the members. */
 async function* centralBytes(stream: StreamState): AsyncGenerator<Buffer> {
   const { ctx, plan, range } = stream
   let at = plan.central.offset

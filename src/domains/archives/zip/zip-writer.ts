@@ -1,7 +1,7 @@
 /**
- * One member of a ZIP file as defined by APPNOTE.TXT 6.3.10 (numbers in comments are its sections). Members
- * are stored without compression, and the length of each record depends only on name, size and offset. So the
- * length of the archive is known before its files are read.
+ * One member of a ZIP file as defined by APPNOTE.TXT 6.3.10; the numbers in comments are its sections.
+ * Members are stored without compression, and the length of each record depends only on name, size and
+ * offset. Therefore the length of the archive is known before its files are read.
  */
 export type Member = {
   /** Path with slashes. The name of a folder ends with one. */
@@ -9,11 +9,11 @@ export type Member = {
   size: number
   /** Milliseconds since 1970. */
   modifiedAt: number
-  /** If it is not known in advance, it follows the bytes in a data descriptor (4.3.9). */
+  /** Absent if not known in advance. Then a data descriptor follows the bytes (4.3.9). */
   crc?: number | undefined
 }
 
-/** This value marks a number that does not fit in 32 bits and is stored in the ZIP64 field (4.5.3). */
+/** Marks a number that does not fit in 32 bits and is stored in the ZIP64 field instead (4.5.3). */
 const LARGE = 0xffffffff
 const UTF8 = 0x0800
 const HAS_DESCRIPTOR = 0x0008
@@ -33,7 +33,7 @@ export const localSize = (member: Member) =>
 export const descriptorSize = (member: Member) =>
   hasDescriptor(member) ? (isLarge(member) ? 24 : 16) : 0
 
-/** Total size of header, bytes and descriptor. */
+/** Returns the total size of header, bytes and descriptor. */
 export const memberSize = (member: Member) =>
   localSize(member) + member.size + descriptorSize(member)
 
@@ -136,7 +136,10 @@ function writeCommon(head: Buffer, at: number, member: Member, crc: number) {
   for (const position of [14, 18]) head.writeUInt32LE(Math.min(member.size, LARGE), at + position)
 }
 
-/** Returns Info-ZIP's extended timestamp in seconds since 1970, which DOS times cannot express. */
+/**
+ * Returns Info-ZIP's extended timestamp field: seconds since 1970, while DOS times have a resolution of two
+ * seconds.
+ */
 function timestamp({ modifiedAt }: Member): Buffer {
   const field = Buffer.alloc(TIMESTAMP_BYTES)
   field.writeUInt16LE(0x5455, 0)
@@ -165,7 +168,9 @@ function zip64(values: number[]): Buffer {
 const writeLong = (record: Buffer, value: number, position: number) =>
   record.writeBigUInt64LE(BigInt(value), position)
 
-/** Converts to a DOS date and time in UTC: a resolution of two seconds, from 1980 to 2107. */
+/**
+ * Converts a time to a DOS date and time in UTC, with a resolution of two seconds, limited to 1980 to 2107.
+ */
 function dosTime(at: number): { date: number; time: number } {
   const moment = new Date(Math.min(Math.max(at, Date.UTC(1980, 0, 1)), Date.UTC(2107, 11, 31)))
   const year = moment.getUTCFullYear() - 1980

@@ -13,7 +13,7 @@ export type EntryFilter = {
   mediaTypes?: Maybe<readonly string[]>
   nameContains?: Maybe<string>
   pathPrefix?: Maybe<string>
-  /** Work budget of the request, consumed by conditions that no index supports. */
+  /** The work budget of the request, which conditions without an index consume. */
   budget?: WorkBudget | undefined
   /** The compiled pathGlob and pathRegex. */
   patterns?: readonly Pattern[]
@@ -26,9 +26,9 @@ export type EntryFilter = {
   createdAt?: Maybe<{ gte?: Maybe<number>; lt?: Maybe<number> }>
   updatedAt?: Maybe<{ gte?: Maybe<number>; lt?: Maybe<number> }>
   createdBy?: Maybe<readonly string[]>
-  /** The folder, already loaded and authorised. */
+  /** The folder, which is already loaded and authorised. */
   within?: Maybe<EntryRow>
-  /** The folder to scan from; see scan-root.ts. */
+  /** The folder at which the scan starts; see scan-root.ts. */
   scanRoot?: EntryRow | null | undefined
   sha256?: Maybe<string>
 }
@@ -38,7 +38,7 @@ type Scoped = { e: Row<'entries'> }
 export type Entries = SelectQueryBuilder<Tables & Scoped, 'e', EntryRow>
 export type Where = ExpressionBuilder<Tables & Scoped, 'e'>
 
-/** Returns the kinds of entries that can match a filter: conditions on file columns exclude folders. */
+/** Returns the kinds of entries that can match a filter. Conditions on columns of files exclude folders. */
 export function entryKinds({ type, kinds, mediaTypes, sha256 }: EntryFilter): EntryKind[] {
   const both: EntryKind[] = ['folder', 'file']
   const filesOnly = type === 'FILE' || kinds != null || mediaTypes != null || sha256 != null
@@ -87,14 +87,17 @@ export const parentMatches = (eb: Where, is: (p: WhereParent) => ReturnType<Wher
 const isInPathRange = (p: WhereParent, start: string) =>
   p.and([p('p.pathKey', '>=', start), p('p.pathKey', '<', prefixUpperBound(start))])
 
-/** Compares the trash root too: a trashed folder may have the path of a live one. */
+/** Compares the trash root too, because a trashed folder may have the path of a live one. */
 const isBelow = (p: WhereParent, { pathKey, trashRootId }: EntryRow) =>
   p.and([
     isInPathRange(p, pathKey ?? ''),
     trashRootId === null ? p('p.trashRootId', 'is', null) : p('p.trashRootId', '=', trashRootId),
   ])
 
-/** The full path starts with `prefix`: the parent's path does, or the prefix ends within the entry's name. */
+/**
+ * Matches entries whose full path starts with `prefix`: either the path of the parent starts with it, or it
+ * ends within the name of the entry.
+ */
 function pathStartsWith(eb: Where, prefix: string) {
   const slash = prefix.lastIndexOf('/') + 1
   const isChild = eb.and([
@@ -119,7 +122,7 @@ export const hasTag = (eb: Where, column: 't.nameKey' | 'et.tagId', values: stri
       .where(column, 'in', values),
   )
 
-/** `image/*` matches all images. */
+/** Matches a media type; `image/*` matches all images. */
 const mediaTypeIs = (type: string) =>
   type.endsWith('/*')
     ? startsWith('e.mediaType', type.slice(0, -1))

@@ -59,11 +59,14 @@ const childrenOf = (db: Db, folderId: string, kind: EntryKind): Entries =>
     .where('e.parentId', '=', folderId)
     .where('e.kind', '=', kindOf(kind))
 
-/** Whether a filter restricts nothing but the type. */
+/** Returns whether a filter has no condition except `type`. */
 const isPlain = ({ type: _, budget: __, patterns = [], ...others }: EntryFilter) =>
   patterns.length === 0 && Object.values(others).every((condition) => condition == null)
 
-/** Returns the flat list of the live entries of a workspace, or of those with one tag if `tagId` is given. */
+/**
+ * Returns the flat list of the live entries of a workspace. With `tagId`, the list contains only entries with
+ * this tag.
+ */
 export function workspaceList(
   db: Db,
   workspaceId: string,
@@ -83,12 +86,12 @@ export function workspaceList(
 }
 
 /**
- * Up to this many rows, collecting and sorting a subtree is faster than scanning the index of the whole
- * workspace.
+ * Maximum size of a subtree that is collected and sorted. For a larger one, scanning the index of the whole
+ * workspace is faster.
  */
 const MAX_SORTED_COUNT = 10_000
 
-/** The live entries of a workspace except its root. */
+/** Returns a query for the live entries of a workspace except its root. */
 const liveEntries = (db: Db, workspaceId: string): Entries =>
   db
     .selectFrom('entries as e')
@@ -97,8 +100,8 @@ const liveEntries = (db: Db, workspaceId: string): Entries =>
     .where((eb) => parentMatches(eb, (p) => p('p.trashRootId', 'is', null)))
 
 /**
- * Returns a query for the live entries among `ids`. It compares the workspace of the parent, not of the
- * entry, so that the database does not choose the index of the whole workspace.
+ * Returns a query for the live entries among `ids`. It compares the workspace of the parent instead of that
+ * of the entry, so that the database does not choose the index of the whole workspace.
  */
 export const liveByIds = (db: Db, workspaceId: string, ids: readonly string[]): Entries =>
   db
@@ -117,7 +120,7 @@ const noEntries = (db: Db): Entries =>
     .selectAll('e')
     .where((eb) => eb.lit(false))
 
-/** The entries below a live folder, found through the folders of its subtree. */
+/** Returns a query for the entries below a live folder, found through the folders of its subtree. */
 const liveBelow = (db: Db, { workspaceId, pathKey }: EntryRow): Entries =>
   db
     .selectFrom('entries as e')
@@ -169,7 +172,7 @@ function entryList({ id, rows, filter, order, ...more }: Listed): List<EntryRow>
 
 type WithParentPath = EntryRow & { parentPath?: string | null; parentKey?: string | null }
 
-/** Selects the path of the parent folder too, as patternPredicate requires it. */
+/** Also selects the path of the parent folder, which patternPredicate requires. */
 export const withParentPath = (rows: Entries) =>
   rows.select((eb) => [
     parentOf(eb).select('p.path').as('parentPath'),
@@ -184,7 +187,7 @@ export const patternPredicate = ({ patterns = [] }: EntryFilter) =>
     ? undefined
     : (row: EntryRow) => patterns.every(({ matches }) => matches(pathOf(row)))
 
-/** The path of a directly trashed entry is its original path. */
+/** Returns the path of an entry; for a directly trashed entry, its original path. */
 function pathOf({ parentPath, parentKey, ...entry }: WithParentPath): Path {
   const { kind, name, nameKey, path, pathKey, originalPath } = entry
   if (originalPath !== null) return { path: originalPath, pathKey: foldName(originalPath) }

@@ -4,8 +4,8 @@ import { type EntryRow, liveFolder } from '../reads.ts'
 import type { EntryFilter } from './filters.ts'
 
 /**
- * Returns the smallest live folder that contains every match of a filter, according to its path conditions;
- * null if nothing can match, undefined if matches may be anywhere in the workspace.
+ * Returns the smallest live folder that contains every match of a filter, as far as its path conditions show.
+ * Returns null if nothing can match, and undefined if matches may be anywhere in the workspace.
  */
 export async function findScanRoot(
   db: Db,

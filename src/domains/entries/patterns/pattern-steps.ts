@@ -1,23 +1,23 @@
 /**
- * One token of an RE2 regex. Brackets and parentheses that RE2 reads as text (in a quotation, a class or a
- * character code) must not match as syntax here: a false end of a group would hide the rest of the group
- * from its counter.
+ * Matches one token of an RE2 regex. Brackets and parentheses that RE2 reads as text (in a quotation, a class
+ * or a character code) must not match as syntax here: a false end of a group would hide the rest of the group
+ * from the counter that follows it.
  */
 const regexTokens =
   /\\Q(?<quoted>(?:(?!\\E).)*)(?:\\E)?|\\(?:[pPx]\{[^}]*\}|.)?|(?<flags>\(\?[a-zA-Z-]*\))|(?<open>\((?<name>\?(?:P?<\w+>|(?<silent>[a-zA-Z-]*:)))?)|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]?|\{(?<least>0|[1-9]\d{0,3})(?<range>,(?<most>0|[1-9]\d{0,3})?)?\}|[^\\[(]/gsu
 
 /**
- * Returns an upper estimate of the program size of a compiled regex, counted in one pass: a character,
+ * Returns an upper estimate of the program size of a compiled regex, counted in one pass. A character,
  * alternative or repetition is one step, a capture two, any other group one, and a counter multiplies the
  * item before it.
  */
 export function countSteps(source: string): number {
   const groups: number[] = []
-  // Steps of the open group, and of the last item, which a counter would multiply.
+  // The steps of the open group, and of the last item, which a counter would multiply.
   let [sum, last] = [0, 0]
   for (const { 0: part, groups: found = {} } of source.matchAll(regexTokens)) {
     const { quoted, flags, open, silent, least } = found
-    // RE2 applies a counter after these to the item before them.
+    // RE2 applies a counter that follows these tokens to the item before them.
     if (flags !== undefined || quoted === '') continue
     if (open !== undefined) {
       groups.push(sum)
@@ -39,7 +39,7 @@ export function countSteps(source: string): number {
   return groups.reduce((all, steps) => all + steps, sum)
 }
 
-/** An optional repetition needs one more step to skip it. */
+/** Returns the steps of a repeated item. An optional repetition needs one more step to skip it. */
 function repeatedSteps(
   steps: number,
   { least, range, most }: Partial<Record<string, string>>,

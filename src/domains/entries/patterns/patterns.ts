@@ -4,7 +4,7 @@ import { InvalidInput } from '../../../errors.ts'
 import { foldName } from '../../../names.ts'
 import { countSteps } from './pattern-steps.ts'
 
-/** A path as displayed and as compared, both without leading and trailing slashes. */
+/** A path as displayed and the key by which it is compared, both without leading and trailing slashes. */
 export type Path = { path: string; pathKey: string }
 /** A predicate for paths, and a prefix of the pathKey of every path that matches. */
 export type Pattern = { prefix: string; matches: (path: Path) => boolean }
@@ -23,14 +23,14 @@ export const compilePatterns = (
 type PatternSources = Partial<Record<'pathGlob' | 'pathRegex', string | null | undefined>>
 
 const MAX_PATTERN_LENGTH = 1000
-/** A regex of 1,000 literal characters compiles to about 1,000 steps. */
+/** Maximum program size. A regex of 1,000 literal characters compiles to about 1,000 steps. */
 const MAX_STEP_COUNT = 1500
-/** Limit of the estimate before compiling, which may exceed the compiled size. */
+/** Limit of the estimate before compiling. It is higher because the estimate may exceed the compiled size. */
 const MAX_ESTIMATED_STEP_COUNT = 2 * MAX_STEP_COUNT
 
 /**
- * Compiles a glob for full paths, compared like names: * and ? match within a name, ** matches any number
- * of folders, {a,b} matches either alternative, and a backslash escapes the next character. Throws
+ * Compiles a glob for full paths, which are compared like names: * and ? match within a name, ** matches any
+ * number of folders, {a,b} matches either alternative, and a backslash escapes the next character. Throws
  * InvalidInput with the position of the syntax error.
  */
 export function globPattern(glob: string): Pattern {
@@ -41,8 +41,9 @@ export function globPattern(glob: string): Pattern {
 }
 
 /**
- * Compiles a case-sensitive RE2 regex that matches anywhere in a path unless anchored; both are compared in
- * NFC. Matching takes linear time. Throws InvalidInput with the position of the syntax error.
+ * Compiles a case-sensitive RE2 regex, which matches anywhere in a path unless it is anchored. Regex and path
+ * are compared in NFC, and matching takes linear time. Throws InvalidInput with the position of the syntax
+ * error.
  */
 export function regexPattern(text: string): Pattern {
   checkLength(text, 'pathRegex')
@@ -67,7 +68,7 @@ const errorAt = (field: string, index: number, message: string) =>
 const globTokens = /\\.?|\*\*\/?|[*?{},]|[^*?{},\\]+/gsu
 const wildcards: Record<string, string> = { '*': '[^/]*', '?': '[^/]', '**': '.*', '**/': '.*/' }
 
-/** Translates a glob into a regex for pathKeys, and returns its literal prefix too. */
+/** Translates a glob into a regex for pathKeys. Also returns the literal prefix of the glob. */
 function translateGlob(glob: string): { source: string; prefix: string } {
   if (glob.startsWith('/')) throw errorAt('pathGlob', 0, 'paths do not begin with a slash')
   const open: number[] = []
@@ -100,7 +101,7 @@ function translateSpecial(glob: string, token: string, index: number): string {
 }
 
 function compile(source: string, field: string, flags = 0): RE2JS {
-  // Estimated first: compiling an oversized regex takes seconds and a gigabyte of memory.
+  // Estimate first, because compiling an oversized regex takes seconds and a gigabyte of memory.
   if (countSteps(source) > MAX_ESTIMATED_STEP_COUNT) throw tooManyRepetitions(field)
   const regex = tryCompile(source, flags)
   if (regex instanceof RE2JSSyntaxException) {
@@ -123,8 +124,8 @@ function tryCompile(source: string, flags = 0): RE2JS | RE2JSSyntaxException {
 }
 
 /**
- * RE2 reports the invalid part but not its position. Returns the first occurrence of the part up to which
- * the regex fails with the same error, found by binary search.
+ * Returns the position of a syntax error. RE2 reports only the invalid part, so a binary search finds its
+ * first occurrence up to which the regex fails with the same error.
  */
 function findErrorIndex(source: string, error: RE2JSSyntaxException): number {
   const description = error.getDescription()
@@ -133,7 +134,7 @@ function findErrorIndex(source: string, error: RE2JSSyntaxException): number {
   const indexes = [...source.split('').keys()].filter((index) => source.startsWith(part, index))
   const hasError = (index: number) => {
     const head = source.slice(0, index + part.length)
-    // A head without the error is compiled, and a truncated regex may have more steps than the whole.
+    // A head without the error is compiled, and a truncated regex may have more steps than the whole one.
     if (countSteps(head) > MAX_ESTIMATED_STEP_COUNT) return false
     const compiled = tryCompile(head)
     return compiled instanceof RE2JSSyntaxException && compiled.getDescription() === description
@@ -158,7 +159,10 @@ function literalPrefix(source: string): string {
   return required.endsWith('/') ? required : required.replace(/\P{M}?\p{M}*$/u, '')
 }
 
-/** Whether a | may occur outside of all groups; true if a class or quotation makes that uncertain. */
+/**
+ * Returns whether a | may occur outside all groups. Returns true if a class or quotation makes that
+ * uncertain.
+ */
 function mayHaveAlternatives(source: string): boolean {
   const bare = source.replace(/\\./gs, '')
   if (!bare.includes('|')) return false

@@ -36,7 +36,7 @@ export function repairPath(ctx: ServiceContext, { id, workspaceId }: EntryKey): 
   })
 }
 
-/** Unlike entryById, finds entries that are being purged too. */
+/** Returns the row of an entry. Unlike entryById, also finds entries that are being purged. */
 const rawEntry = (tx: Tx, id: string) =>
   tx.selectFrom('entries').selectAll().where('id', '=', id).executeTakeFirst()
 

@@ -16,7 +16,9 @@ const figures = ['size', 'olderBytes', 'fileCount', 'folderCount'] as const
 const isNotPurged = sql<boolean>`NOT EXISTS (SELECT 1 FROM "entries" r
   WHERE r."id" = f."trashRootId" AND r."purgingAt" IS NOT NULL)`
 
-/** Folders with the sums over their children. One statement, so that both come from the same snapshot. */
+/**
+ * Returns folders with the sums over their children. One statement reads both, so they are from one snapshot.
+ */
 const countChildren = (db: Db | Tx, ids: readonly string[]) =>
   db
     .selectFrom('entries as f')
@@ -57,7 +59,7 @@ export async function differingTotals(db: Db, ids: readonly string[]): Promise<D
   return all.filter((folder) => figures.some((name) => folder[name] !== folder.counted[name]))
 }
 
-/** Recomputes the totals of a folder and of each folder above it. */
+/** Recomputes the totals of a folder and of every folder above it. */
 export function repairTotals(ctx: ServiceContext, { id, workspaceId }: EntryKey): Promise<void> {
   return inTransaction(ctx, async ({ tx }) => {
     lockWorkspace(tx, workspaceId)
@@ -71,7 +73,7 @@ export function repairTotals(ctx: ServiceContext, { id, workspaceId }: EntryKey)
   })
 }
 
-/** Returns the id of the parent. */
+/** Stores the totals of a folder and returns the id of its parent. */
 async function writeTotals(tx: Tx, id: string, totals: Totals): Promise<string | null> {
   const { parentId } = await tx
     .updateTable('entries')
@@ -85,8 +87,8 @@ async function writeTotals(tx: Tx, id: string, totals: Totals): Promise<string |
 type KindRow = EntryKey & { mediaKind: MediaKind; bytes: number; fileCount: number }
 
 /**
- * Returns by how much the files in each folder differ from its per-kind totals. One statement, so that both
- * come from the same snapshot.
+ * Returns by how much the files in each folder differ from its per-kind totals. One statement reads both, so
+ * they are from one snapshot.
  */
 export async function differingKinds(db: Db | Tx, ids: readonly string[]): Promise<KindRow[]> {
   if (ids.length === 0) return []
@@ -120,7 +122,7 @@ export function repairKinds(ctx: ServiceContext, { id, workspaceId }: EntryKey):
 export type FileFigures = Pick<EntryRow, 'size' | 'olderBytes' | 'sha256' | 'mediaType'>
 
 /**
- * Sets the columns of a file that follow from its versions; the totals of its folders need a repair
+ * Sets the columns of a file that follow from its versions. The totals of its folders must be repaired
  * afterwards.
  */
 export async function setFileFigures(tx: Tx, id: string, figures: FileFigures): Promise<void> {

@@ -8,8 +8,8 @@ import { deletePart, terminateUpload } from '../terminate.ts'
 
 /**
  * Runs the job of createFinal: appends the parts to the final upload, continuing after an interrupted
- * attempt, then ends the parts. Buffers about 1 MiB in memory. With autoConfirm the last byte enqueues the
- * confirm.
+ * attempt, then ends the parts. Buffers about 1 MiB in memory. With autoConfirm, the last byte enqueues the
+ * confirm. Throws InvalidState if another writer holds or takes the lease, and StorageError.
  */
 export async function concatParts(ctx: ServiceContext, payload: unknown, signal: AbortSignal) {
   const { uploadId, partIds } = payload as { uploadId: string; partIds: string[] }
@@ -46,7 +46,7 @@ async function appendUnderLease(
 
 const assertLeaseHeld = (lease: WriteLease) => lease.isMine() || throwLeaseTaken()
 
-/** The job is retried and continues after the bytes that the other process appended. */
+/** Makes the queue retry the job, which then continues after the bytes that the other process appended. */
 function throwLeaseTaken(): never {
   throw new InvalidState('RECEIVING', 'another process is concatenating these parts')
 }
@@ -91,7 +91,7 @@ async function appendPart(
     grown = grown && (await commitOffset(ctx, grown, offset))
     if (!grown) ended.abort()
   }
-  // Only committed blobs can be read; committing a blob twice has no effect.
+  // Only committed blobs can be read. Committing a blob twice has no effect.
   await blobs.commit(key)
   const source = await blobs.open(key, { start })
   const either = AbortSignal.any([signal, ended.signal])

@@ -24,10 +24,10 @@ export const CONCAT_PARTS = 'joinParts'
 export type NewFinal = Omit<NewUpload, 'size'> & { concat: string; partIds: readonly string[] }
 
 /**
- * Creates the final upload of the tus concatenation extension: a job concatenates the bytes of complete
- * partial uploads. The reserved space of the parts moves to the final upload, and no other final upload can
- * use them. A repeated request with the same parts returns the same upload. Throws the errors of
- * createUpload, and NotFound, UploadIncomplete, UploadExpired and InvalidState for the parts.
+ * Creates the final upload of the tus concatenation extension. A job then concatenates the bytes of the
+ * partial uploads, which must be complete. The reserved space of the parts moves to the final upload, and no
+ * other final upload can use them. A repeated request with the same parts returns the same upload. Throws the
+ * errors of createUpload, and NotFound, UploadIncomplete, UploadExpired and InvalidState for the parts.
  */
 export function createFinal(
   ctx: ServiceContext,
@@ -44,7 +44,7 @@ export function createFinal(
     const draft = createUploadRow(s, { ...input, size }, autoFile === 1)
     await claimParts(s, parts, draft.id)
     await enqueue(s.tx, { kind: CONCAT_PARTS, payload: { uploadId: draft.id, partIds } })
-    // Even if there are no bytes to concatenate, the job has to end the parts.
+    // CREATED even if there are no bytes to concatenate, because the job must still end the parts.
     return insertUpload(s, { ...draft, status: 'CREATED' })
   })
 }
@@ -66,7 +66,7 @@ async function requireParts(
   })
 }
 
-/** A client that lost the response repeats its request. */
+/** Returns the final upload if this request repeats an earlier one, because the client lost its response. */
 async function findExisting({ tx }: TxContext, parts: UploadRow[], concat: string) {
   const [{ joinedInto } = { joinedInto: null }] = parts
   if (!joinedInto || parts.some((part) => part.joinedInto !== joinedInto)) return null
@@ -92,7 +92,7 @@ function assertConcatenable(part: UploadRow, now: number) {
     throw new InvalidState(status, `${part.id} has ended with status ${status}`)
 }
 
-/** Releases the space of the parts so that the final upload can reserve it. */
+/** Marks the parts as used and releases their space, so that the final upload can reserve it. */
 async function claimParts(s: TxContext, parts: UploadRow[], finalId: string) {
   for (const { id, workspaceId, reservedBytes } of parts) {
     const expiresAt = s.now() + s.limits.uploadTtlMs

@@ -15,23 +15,24 @@ import {
   isAwaitingConfirm,
 } from './pending-confirms.ts'
 
-/** Each confirm may read a whole file. */
+/** Low, because each confirm may read a whole file. */
 const CONCURRENCY = 4
 /**
- * A confirm that takes longer continues in the background, so that other jobs do not wait for a large file.
+ * Time that the handler waits for a confirm. A longer confirm continues in the background, so that other jobs
+ * do not wait for a large file.
  */
 const MAX_WAIT_MS = 2_000
 /** Delay until the job runs again. It grows after storage errors, up to MAX_DELAY_MS. */
 const MIN_DELAY_MS = 2_000
 const MAX_DELAY_MS = 60_000
-/** After this time a storage error is final. */
+/** A retryable error becomes permanent this long after the expiry time of the upload. */
 const MAX_PENDING_MS = 7 * 86_400_000
 
 const PAGE_SIZE = 100
 
 /**
  * Confirms an upload with autoConfirm for the request that sent its last byte. A permanent error is recorded
- * and ends the automatic attempts; confirmUpload may still be called. Throws the errors of confirmUpload.
+ * and ends the automatic attempts; confirmUpload can still be called. Throws the errors of confirmUpload.
  */
 export const confirmAutomatically = (ctx: ServiceContext, upload: UploadRow): Promise<UploadRow> =>
   recordingRefusal(ctx, upload, () => confirmUpload(ctx, { uploadId: upload.id }))
@@ -55,7 +56,7 @@ function isPermanent(error: unknown, { expiresAt }: UploadRow, now: number): err
 }
 
 /**
- * Records a permanent error, unless another attempt has succeeded. From then on the upload expires like any
+ * Records a permanent error, unless another attempt has succeeded. After that, the upload expires like any
  * other.
  */
 const recordRefusal = (ctx: ServiceContext, id: string, error: DomainError) =>
@@ -75,9 +76,9 @@ const recordRefusal = (ctx: ServiceContext, id: string, error: DomainError) =>
   })
 
 /**
- * Creates the handler of the AUTO_CONFIRM job: confirms the upload as its creator, unless a request is doing
- * so. The job runs again until the upload is a file or its confirm has failed permanently. Storage errors and
- * bugs go to `report`.
+ * Creates the handler of the AUTO_CONFIRM job, which confirms the upload as its creator unless a request is
+ * confirming it. The job runs again until the upload is a file or its confirm has failed permanently. Storage
+ * errors and bugs go to `report`.
  */
 export function createAutoConfirmer(ctx: ServiceContext, report: (error: unknown) => void) {
   const running = new Set<string>()
@@ -99,7 +100,7 @@ export function createAutoConfirmer(ctx: ServiceContext, report: (error: unknown
   }
 }
 
-/** Permanent errors are recorded in the upload and not thrown. */
+/** Confirms the upload as its creator. Permanent errors are recorded in the upload and not thrown. */
 async function confirmAsCreator(ctx: ServiceContext, upload: UploadRow): Promise<void> {
   const confirm = async () => confirmUpload(await asConfirmer(ctx, upload), { uploadId: upload.id })
   await recordingRefusal(ctx, upload, confirm).catch((error) => {
@@ -113,7 +114,7 @@ async function reschedule(ctx: ServiceContext, uploadId: string): Promise<void> 
   await inTransaction(ctx, (s) => enqueueConfirm(s, uploadId, delayMs(upload)))
 }
 
-/** Grows with the number of consecutive storage errors. */
+/** Returns the delay until the job runs again. It grows with the number of consecutive storage errors. */
 function delayMs(upload: UploadRow): number {
   const failures = failuresOf(upload)
   const lastOther = failures.findLastIndex(({ code }) => code !== 'STORAGE_ERROR')
@@ -126,8 +127,8 @@ function delayMs(upload: UploadRow): number {
 export const ENQUEUE_CONFIRMS = 'enqueueConfirms'
 
 /**
- * Enqueues the confirm of every upload with a pending automatic confirm and no job, which older versions
- * could leave behind. Returns the number of uploads.
+ * Enqueues the confirm of every upload that has a pending automatic confirm but no job, as older versions
+ * could leave behind. Returns the number of jobs added.
  */
 export async function enqueueMissingConfirms(
   ctx: ServiceContext,
@@ -149,8 +150,8 @@ export async function enqueueMissingConfirms(
 }
 
 /**
- * An older version could crash between declaring the length of a complete upload and setting its status to
- * RECEIVED.
+ * Completes uploads of an older version, which could crash between declaring the length of a complete upload
+ * and setting its status to RECEIVED.
  */
 const completeDeclared = ({ db }: ServiceContext) =>
   db

@@ -7,14 +7,14 @@ import { keepLease, leasedAmong, reclaim } from './confirm-lease.ts'
 import { type Batch, finishAll, releaseClaims } from './confirm-uploads.ts'
 import { type SlowConfirm, scheduleResume } from './slow-confirms.ts'
 
-/** Each confirm reads a whole file. */
+/** Low, because each confirm reads a whole file. */
 const CONCURRENCY = 4
 
 /**
- * Creates the handler of the RESUME_CONFIRM job. It checks a slow confirm until it has ended, and resumes it
- * with the same inputs and the rights of the original caller if its process has died. The handler returns at
- * once and works in the background, so that other jobs do not wait for a large file. Errors are stored in the
- * failures of the uploads; storage errors and bugs go to `report`.
+ * Creates the handler of the RESUME_CONFIRM job. It checks a slow confirm until it has ended. If the process
+ * of the confirm has died, it resumes the confirm with the same inputs and the rights of the original caller.
+ * The handler returns immediately and works in the background, so that other jobs do not wait for a large
+ * file. Errors are stored in the failures of the uploads; storage errors and bugs also go to `report`.
  */
 export function createConfirmResumer(ctx: ServiceContext, report: (error: unknown) => void) {
   let running = 0
@@ -34,7 +34,7 @@ export function createConfirmResumer(ctx: ServiceContext, report: (error: unknow
 }
 
 /**
- * Claims the uploads of a confirm whose process has died. Returns none while it is running or once it has
+ * Claims the uploads of a confirm whose process has died. Returns none if the confirm is still running or has
  * ended.
  */
 async function reclaimUploads(

@@ -17,9 +17,12 @@ import {
 } from '../rules.ts'
 import { isAwaitingConfirm } from './pending-confirms.ts'
 
-/** Duration of a confirm lease by the clock of database/clock.ts. The confirming process renews it. */
+/** Duration of a confirm lease by the clock of database/clock.ts. The confirming process renews the lease. */
 const LEASE_TTL_MS = 5_000
-/** After this time a request is answered with PROCESSING while the confirm continues in the background. */
+/**
+ * After this time the response is an upload with status PROCESSING, and the confirm continues in the
+ * background.
+ */
 const CONFIRM_TIMEOUT_MS = 25_000
 
 /** Returns a signal that aborts when a request has waited long enough for a confirm. */
@@ -45,8 +48,8 @@ type Expected = {
   comment?: string | null | undefined
 }
 /**
- * With `mine`, an upload that the caller has claimed and must confirm. Otherwise an upload that is COMPLETE,
- * or that another request was still confirming at the deadline.
+ * With `mine`, an upload that the caller has claimed and must confirm. Without it, an upload that is
+ * COMPLETE, or that another request was still confirming at the deadline.
  */
 export type Claim = { upload: UploadRow; mine: boolean }
 
@@ -64,7 +67,7 @@ export async function claimUpload(
   const own = await requireOwnUpload(ctx.db, ctx.viewer, expected.uploadId)
   let upload = await syncPresigned(ctx, own)
   for (let pauseMs = 10; upload.status !== 'COMPLETE'; pauseMs = Math.min(2 * pauseMs, 200)) {
-    // While another request confirms, its result decides.
+    // If another request is confirming the upload, wait for its result.
     if (!(await isBeingConfirmed(ctx, upload))) {
       assertConfirmable(upload, expected, ctx.now())
       const claimed = await claim(ctx, upload.id)
@@ -77,7 +80,7 @@ export async function claimUpload(
   return { upload, mine: false }
 }
 
-/** Whether a running process is confirming this upload. */
+/** Returns whether a running process is confirming this upload. */
 export async function isBeingConfirmed(
   { db, now }: ServiceContext,
   upload: UploadRow,
@@ -113,13 +116,19 @@ function assertConfirmable(upload: UploadRow, expected: Expected, now: number) {
   checkConfirmedSize(upload, expected.size)
 }
 
-/** Claims the row for one of any number of concurrent requests, including a row whose last confirm died. */
+/**
+ * Claims an upload, also after its last confirm died. Returns null if it cannot be claimed: only one of
+ * several concurrent requests succeeds.
+ */
 async function claim({ db, now }: ServiceContext, id: string): Promise<UploadRow | null> {
   const [claimed] = await claimRow(db, id, now())
   return claimed ?? null
 }
 
-/** Need not survive a power loss, which also ends the confirm: the upload is RECEIVED again. */
+/**
+ * A claim need not survive a power loss, because that also ends the confirm: the upload is then RECEIVED
+ * again.
+ */
 const claimRow = prepared(
   (db, id: string, now: number) =>
     db

@@ -26,9 +26,9 @@ import { type ConfirmUpload, persistIfSlow } from './slow-confirms.ts'
 type ConfirmUploads = { uploads: readonly ConfirmUpload[]; mode: BatchMode }
 
 /**
- * Confirms 1 to 100 uploads. ALL_OR_NOTHING checks and commits all bytes first, then one transaction creates
- * all files; if one item fails, no file is created and the other uploads can be confirmed again. Uploads that
- * were confirmed before stay files. Throws InvalidInput for the wrong number of items.
+ * Confirms 1 to 100 uploads. ALL_OR_NOTHING verifies and commits all bytes first, then one transaction
+ * creates all files. If one item fails, no file is created, and the other uploads can be confirmed again.
+ * Uploads that were confirmed earlier stay files. Throws InvalidInput for the wrong number of items.
  */
 export async function confirmUploads(ctx: ServiceContext, { uploads, mode }: ConfirmUploads) {
   checkBatchSize(uploads)
@@ -38,12 +38,12 @@ export async function confirmUploads(ctx: ServiceContext, { uploads, mode }: Con
   return runAtomically(ctx, uploads, deadline)
 }
 
-/** Uploads that become files in one transaction. */
+/** A batch of uploads that become files in one transaction. */
 export type Batch = {
   inputs: readonly ConfirmUpload[]
   claims: Claim[]
   leases: DisposableStack
-  /** Index of the current item. */
+  /** Index of the current item; after an error, of the failed one. */
   at: number
 }
 
@@ -90,7 +90,7 @@ const duplicateError = () =>
 const processingError = () =>
   new InvalidState('PROCESSING', 'another request is confirming this upload')
 
-/** Persists only the uploads that are not files yet. */
+/** Persists the confirms of the uploads that are not files yet. */
 function persistBatch(ctx: ServiceContext, { claims, inputs, leases }: Batch) {
   const mine = claims.flatMap(({ upload, mine }) => (mine ? [upload] : []))
   const ownInputs = inputs.filter((_, index) => claims[index]?.mine)
@@ -117,7 +117,9 @@ export async function finishAll(ctx: ServiceContext, batch: Batch): Promise<Uplo
   return rows.map(succeeded)
 }
 
-/** Commits CONCURRENCY uploads in parallel, because most of the time is spent waiting for the disk. */
+/**
+ * Commits the bytes, CONCURRENCY uploads in parallel, because most of the time is spent waiting for the disk.
+ */
 async function commitAll(ctx: ServiceContext, batch: Batch): Promise<(Content | null)[]> {
   const { claims, inputs } = batch
   const contents: (Content | null)[] = []
@@ -127,7 +129,7 @@ async function commitAll(ctx: ServiceContext, batch: Batch): Promise<(Content | 
       .map(({ upload, mine }, i) =>
         mine ? commitBytes(ctx, upload, inputs[from + i] as ConfirmUpload) : null,
       )
-    // Wait for all of them: a claim must not be released while its bytes are being committed.
+    // Wait for all of them, because a claim must not be released while its bytes are being committed.
     for (const outcome of await Promise.allSettled(committing)) {
       batch.at = contents.length
       if (outcome.status === 'rejected') throw outcome.reason
@@ -138,9 +140,9 @@ async function commitAll(ctx: ServiceContext, batch: Batch): Promise<(Content | 
 }
 
 /**
- * Releases all claims of a batch after an error and returns the results: the error for the failed item,
- * BatchAborted for the others. Returns null if the claim of the failed item was lost: another process has
- * claimed it, and its result decides.
+ * Releases all claims of a batch after an error. Returns the results: the error for the failed item,
+ * BatchAborted for the others. Returns null if the claim of the failed item was lost: then another process
+ * has claimed it, and the result of that process counts.
  */
 export async function releaseClaims(
   ctx: ServiceContext,

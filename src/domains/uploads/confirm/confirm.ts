@@ -8,12 +8,12 @@ import { type Content, inspectContent, publish } from './publish.ts'
 import { type ConfirmUpload, persistIfSlow } from './slow-confirms.ts'
 
 /**
- * Creates the file or version of an upload that has all its bytes. Returns the row with status PROCESSING if
- * that takes longer than `deadline`; a job resumes the confirm if this process dies. Idempotent: concurrent
- * requests wait for the one that confirms, and later ones get the same result. Only for the viewer's own
- * uploads; requires role EDITOR and scope FILES_WRITE. Throws NotFound, Forbidden, UploadIncomplete,
- * UploadExpired, InvalidState, SizeMismatch, ChecksumMismatch, NameConflict, QuotaExceeded, RowRejected,
- * StorageError.
+ * Creates the file or version of an upload that has all its bytes. If that takes longer than `deadline`,
+ * returns the row with status PROCESSING; a job resumes the confirm if this process dies. Idempotent:
+ * concurrent requests wait for the one that confirms, and later ones get the same result. Only for the
+ * viewer's own uploads. Requires role EDITOR and scope FILES_WRITE. Throws NotFound, Forbidden,
+ * UploadIncomplete, UploadExpired, InvalidState, SizeMismatch, ChecksumMismatch, NameConflict, QuotaExceeded,
+ * RowRejected, StorageError.
  */
 export async function confirmUpload(
   ctx: ServiceContext,
@@ -25,7 +25,7 @@ export async function confirmUpload(
 
 /**
  * Claims an upload and starts its confirm; `outcome` resolves to the result of confirmUpload. The bytes are
- * committed at once, and the file is created in the given turn.
+ * committed immediately. The file is created when it is the turn of the upload.
  */
 export async function beginConfirm(
   ctx: ServiceContext,
@@ -37,7 +37,7 @@ export async function beginConfirm(
   if (!mine) return { outcome: Promise.resolve(upload) }
   const finished = finish(ctx, upload, input, turn).catch(async (error) => {
     if (await releaseClaim(ctx, upload, error)) throw error
-    // Another process has reclaimed the upload, so its result is the result.
+    // Another process has claimed the upload, so wait for its result.
     return confirmUpload(ctx, input, deadline)
   })
   return { outcome: withDeadline(deadline, finished, upload) }
@@ -59,8 +59,8 @@ async function finish(
 }
 
 /**
- * Verifies the checksums and commits the bytes of a claimed upload. Bytes are committed before rows: after a
- * crash in between they are committed again, and there is never a row without bytes.
+ * Verifies the checksums and commits the bytes of a claimed upload. Bytes are committed before rows, so there
+ * is never a row without bytes. After a crash in between, they are committed again.
  */
 export async function commitBytes(
   ctx: ServiceContext,

@@ -4,9 +4,9 @@ import { type UploadFailure, type UploadRow, withFailure } from '../rules.ts'
 import { deleteBytes, recordFailure, terminateUpload } from '../terminate.ts'
 
 /**
- * Releases a claim and records the error. A mismatch with the announced checksum is permanent, so the upload
- * becomes FAILED; after any other error it can be confirmed again. Returns false if the claim was lost
- * before, which leaves the upload unchanged.
+ * Releases a claim and records the error. If the bytes do not match the announced checksum, the upload
+ * becomes FAILED; after any other error it can be confirmed again. Returns false if the claim was already
+ * lost, and then does not change the upload.
  */
 export async function releaseClaim(
   ctx: ServiceContext,
@@ -37,7 +37,10 @@ async function resetToReceived({ db }: ServiceContext, { id, fence }: UploadRow,
   return numUpdatedRows > 0n
 }
 
-/** Converts an error to the form that is stored in the row of the upload. */
+/**
+ * Converts an error to the form that is stored in the row of the upload. `at` is in milliseconds since 1970;
+ * `fatal` is the error if it is a mismatch that ends the upload.
+ */
 export function failureOf(
   error: unknown,
   at: number,

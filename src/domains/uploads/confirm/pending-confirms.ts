@@ -5,12 +5,12 @@ import type { Tx } from '../../../database/transaction.ts'
 import { dequeue, enqueue } from '../../../jobs/queue.ts'
 import type { UploadRow } from '../rules.ts'
 
-/** The job that confirms an upload with autoConfirm after its last byte. */
+/** Kind of the job that confirms an upload with autoConfirm after its last byte. */
 export const AUTO_CONFIRM = 'autoConfirm'
 
 /**
- * Longer than most confirms take: usually the request that sent the last byte confirms, and the job finds
- * nothing to do.
+ * Longer than most confirms take. Usually the request that sent the last byte confirms the upload, and the
+ * job finds nothing to do.
  */
 const DELAY_MS = 2_000
 
@@ -37,12 +37,12 @@ export async function dequeueConfirm(
   if (autoConfirm === 1) await dequeue(tx, jobIdOf(id))
 }
 
-/** hasPendingConfirm of rules.ts in SQL. Must equal the condition of the index. */
+/** The condition of hasPendingConfirm in rules.ts as SQL. It must equal the condition of the index. */
 export const isAwaitingConfirm = sql<boolean>`("status" = 'RECEIVED' AND "autoConfirm" = 1 AND "confirmRefusal" IS NULL)`
 
 /**
- * Returns a page of the uploads after id `after` that await their confirm: each id, and whether its job
- * exists.
+ * Returns a page of the uploads after the id `after` that await their confirm, each with its id and whether
+ * its job exists.
  */
 export async function awaitingAfter(
   db: Db,

@@ -14,7 +14,7 @@ import { requireUnrevokedCreator } from '../creator.ts'
 import type { UploadRow } from '../rules.ts'
 import { dequeueConfirm } from './pending-confirms.ts'
 
-/** The checksum and the detected media type of the bytes of an upload. */
+/** The SHA-256 checksum and the detected media type of the bytes of an upload. */
 export type Content = Media & { sha256: string }
 
 /** Number of leading bytes that media type detection reads. */
@@ -25,19 +25,19 @@ export async function inspectContent(
   { blobs }: ServiceContext,
   { id, offset, name }: UploadRow,
 ): Promise<Content> {
-  // If a process died between row and stage, the blob of an empty upload does not exist yet.
+  // If the process died after it inserted the row, the blob of an empty upload does not exist yet.
   if (offset === 0) await blobs.stage(id, 0)
   const sha256 = await blobs.sha256(id, offset)
   const media = await detectMediaType(await blobs.peek(id, HEAD_BYTES), name)
   return { sha256, ...media }
 }
 
-/** Options of a confirm that apply when the file is created. */
+/** Options of a confirm that take effect when the file is created. */
 type PublishOptions = { comment?: string | null | undefined; linkRow?: RowLink | null | undefined }
 
 /**
- * Creates the file, its version, tags, linked row and activity and completes the upload, all in one
- * transaction.
+ * In one transaction, creates the file with its version, tags, linked row and activity, and completes the
+ * upload.
  */
 export const publish = (
   ctx: ServiceContext,
@@ -60,7 +60,7 @@ export async function publishInTx(
   await release(s, claimed.workspaceId, claimed.reservedBytes)
   const { file, version, ownBlobUsed } = await makeFile(s, claimed, content, comment)
   if (linkRow) await withInputPath('linkRow', linkFile(s, file, linkRow, claimed.id))
-  // The content existed already. The sweeper collects the blob if it cannot be removed now.
+  // The workspace already has the content. The sweeper collects the blob if it cannot be removed now.
   if (!ownBlobUsed) afterCommit(s.tx, () => s.blobs.remove(claimed.id).catch(() => {}))
   const [upload] = await setFile(s.tx, claimed.id, file.id, version.id)
   return upload as UploadRow
@@ -74,7 +74,10 @@ const setFile = prepared((db, id: string, fileId: string, versionId: string) =>
     .returningAll(),
 )
 
-/** The first statement locks the row for this transaction. A caller with an older fence gets InvalidState. */
+/**
+ * Sets the status COMPLETE. Runs first, because it locks the row for the transaction. Throws InvalidState if
+ * the fence is outdated.
+ */
 async function complete({ tx, now, limits }: TxContext, upload: UploadRow) {
   const { id, fence, autoConfirm } = upload
   // Keep the tus resource long enough for the client to see that a late automatic confirm succeeded.

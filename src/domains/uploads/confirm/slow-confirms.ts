@@ -5,7 +5,7 @@ import { enqueue } from '../../../jobs/queue.ts'
 import type { RowLink } from '../../tables/links.ts'
 import type { UploadRow } from '../rules.ts'
 
-/** The job that resumes a confirm after its process has died. */
+/** Kind of the job that resumes a confirm after its process has died. */
 export const RESUME_CONFIRM = 'resumeConfirm'
 
 /** A confirm that finishes within this time needs no job. */
@@ -15,21 +15,23 @@ const CHECK_INTERVAL_MS = 5_000
 
 export type ConfirmUpload = {
   uploadId: string
-  /** The size in bytes that the client expects, checked in addition to the size given to createUpload. */
+  /**
+   * The size in bytes that the client expects. It is checked in addition to the size given to createUpload.
+   */
   size?: number | null | undefined
   sha256?: string | null | undefined
   /** The comment of the version. */
   comment?: string | null | undefined
-  /** A table row to link in the same transaction. Only the confirm that creates the file applies it. */
+  /** A table row to link in the same transaction. Takes effect only in the confirm that creates the file. */
   linkRow?: RowLink | null | undefined
 }
 
-/** Everything needed to resume a confirm of one upload or of an atomic batch. */
+/** The data to resume a confirm of one upload or of an atomic batch. */
 export type SlowConfirm = { jobId: string; tokenId: string; inputs: ConfirmUpload[] }
 
 /**
  * Persists a confirm that takes longer than PERSIST_AFTER_MS, so that a job can resume it if this process
- * dies: the client may have received PROCESSING by then. Writes nothing if it is disposed earlier.
+ * dies. By then the client may have received PROCESSING. Writes nothing if the result is disposed earlier.
  */
 export function persistIfSlow(
   ctx: ServiceContext,
@@ -42,14 +44,14 @@ export function persistIfSlow(
       for (const upload of claimed) if (!(await markUpload(s.tx, upload, confirm.jobId))) return
       await scheduleResume(s, confirm)
     })
-  // If this fails, a crash of the process requires the client to confirm again.
+  // If this fails and the process crashes, the client must confirm again.
   const timer = setTimeout(() => void persist().catch(() => {}), PERSIST_AFTER_MS).unref()
   return { [Symbol.dispose]: () => clearTimeout(timer) }
 }
 
 /**
- * Stores the job id in the row while the claim holds. Returns false if the confirm has ended, which needs no
- * job.
+ * Stores the job id in the row of a claimed upload. Returns false if the claim was lost or the confirm has
+ * ended: then no job is needed.
  */
 async function markUpload(tx: Tx, { id, fence }: UploadRow, confirmJob: string): Promise<boolean> {
   const { numUpdatedRows } = await tx

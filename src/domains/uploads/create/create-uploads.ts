@@ -16,8 +16,8 @@ import type { NewUpload } from './upload-row.ts'
 type CreateUploads = { uploads: readonly NewUpload[]; mode: BatchMode }
 
 /**
- * Creates 1 to 100 uploads, in one transaction (ALL_OR_NOTHING) or each in its own (BEST_EFFORT). Returns one
- * result for each. Throws InvalidInput for the wrong number of items.
+ * Creates 1 to 100 uploads, all in one transaction (ALL_OR_NOTHING) or each in its own (BEST_EFFORT). Returns
+ * one result for each item. Throws InvalidInput for the wrong number of items.
  */
 export async function createUploads(ctx: ServiceContext, { uploads, mode }: CreateUploads) {
   checkBatchSize(uploads)

@@ -4,12 +4,12 @@ import { prepared } from '../../../database/query/prepared.ts'
 import { lockUser, type Tx } from '../../../database/transaction.ts'
 import { RateLimited } from '../../../errors.ts'
 
-/** Limits free up as uploads are confirmed, canceled or expire. */
+/** Retry delay for clients, because limits free up as uploads are confirmed, canceled or expire. */
 const RETRY_SECONDS = 60
 
 /**
- * Throws RateLimited if one more upload of `bytes` bytes exceeds the limits of a user. Locks the user until
- * the transaction ends, so that concurrent requests cannot exceed the limits together.
+ * Throws RateLimited if one more upload of `bytes` bytes would exceed the limits of a user. Locks the user
+ * until the transaction ends, so that concurrent requests cannot exceed the limits together.
  */
 export async function checkUploadLimits(
   s: TxContext,
@@ -24,7 +24,10 @@ export async function checkUploadLimits(
   assertByteLimit(s, reservedBytes, bytes)
 }
 
-/** Throws RateLimited if `bytes` more bytes for an existing upload exceed the limit of a user. */
+/**
+ * Throws RateLimited if `bytes` more bytes for an existing upload would exceed the limit of a user. Locks the
+ * user like checkUploadLimits.
+ */
 export async function checkByteLimits(s: TxContext, userId: string, bytes: number): Promise<void> {
   const { reservedBytes } = await unfinishedOf(s.tx, userId)
   assertByteLimit(s, reservedBytes, bytes)
@@ -45,8 +48,8 @@ async function unfinishedOf(tx: Tx, userId: string) {
 }
 
 /**
- * Must equal the condition of the index. Partial uploads that were concatenated do not count: the server ends
- * them itself.
+ * The condition for uploads that count towards the limits. It must equal the condition of the index.
+ * Concatenated partial uploads do not count, because the server ends them itself.
  */
 const unfinished = sql<boolean>`"status" IN ('CREATED', 'RECEIVING', 'RECEIVED', 'PROCESSING') AND "joinedInto" IS NULL`
 

@@ -4,9 +4,7 @@ import { type EntryRow, liveFolder, requireLive, requireLiveFolder } from '../..
 import { checkPath, childPath, type EntryName } from '../../entries/rules.ts'
 import { resolveNameConflict, toWrite } from '../../entries/writes.ts'
 
-/**
- * The target of a file: an existing folder, and the names of the folders below it, which may not exist yet.
- */
+/** The target of a file: an existing folder, and the names of the folders below it that may not exist yet. */
 export type Target = { folder: EntryRow; below: EntryName[] }
 type Place = { workspaceId: string; folderId: string | null; path: string }
 

@@ -10,12 +10,12 @@ import { checkMediaType, checkSha256, checkSize, receivedStatus } from '../rules
 type Maybe<T> = T | null | undefined
 export type NewUpload = {
   workspaceId: string
-  /** Path of the folder below folderId, or below the root. Missing folders are created. */
+  /** Path of the folder below `folderId`, or below the root. Missing folders are created. */
   path?: Maybe<string>
   folderId?: Maybe<string>
   /** Default: `upload-<id>`. */
   name?: Maybe<string>
-  /** In bytes. If omitted, the length is deferred. */
+  /** Size in bytes. If omitted, the length is deferred. */
   size?: Maybe<number>
   mediaType?: Maybe<string>
   sha256?: Maybe<string>
@@ -25,7 +25,7 @@ export type NewUpload = {
   onConflict?: Maybe<NameConflictMode>
   versionOf?: Maybe<string>
   idempotencyKey?: Maybe<string>
-  /** Whether the last byte also confirms the upload. */
+  /** Whether the upload is confirmed automatically after its last byte. */
   autoConfirm?: boolean
   /** The Upload-Metadata header, returned unchanged. */
   tusMetadata?: Maybe<string>
@@ -37,8 +37,8 @@ export type NewUpload = {
 export type NewUploadRow = ReturnType<typeof createUploadRow>
 
 /**
- * Builds the row of a new upload without inserting it. With `autoFile`, an upload without a folder goes to a
- * folder by media type. Throws Unauthenticated, InvalidInput and FileTooLarge.
+ * Returns the row of a new upload without inserting it. With `autoFile`, an upload without a folder goes to
+ * the folder that driveFolder returns for its name. Throws Unauthenticated, InvalidInput and FileTooLarge.
  */
 export function createUploadRow(
   { viewer, now, limits }: Pick<TxContext, 'viewer' | 'now' | 'limits'>,

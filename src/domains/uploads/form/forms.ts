@@ -17,15 +17,15 @@ import { clearUnassigned, countUnassigned } from './unplaced.ts'
 
 /**
  * A file that arrives as part of a multipart form. Form fields may follow the file, so its target may be
- * known only at the end. If the workspace is known before the file, `reservation` is an upload row that
- * reserves space for the bytes from the first one on.
+ * unknown until the end. If the workspace is known before the file, `reservation` is an upload row that
+ * reserves space for the bytes from the start.
  */
 export type FormUpload = { id: string; reservation: UploadRow | null }
 
 /**
  * Starts a form upload of at least `bytes` bytes. With a workspace, checks role and quota now and throws
- * NotFound, Forbidden, QuotaExceeded or RateLimited. Without one, checks only the token and throws
- * Unauthenticated, Forbidden or RateLimited.
+ * NotFound, Forbidden, QuotaExceeded or RateLimited. Without a workspace, checks only the token and the
+ * limits of the user and throws Unauthenticated, Forbidden or RateLimited.
  */
 export async function beginForm(
   ctx: ServiceContext,
@@ -63,8 +63,8 @@ export async function extendReservation(
 }
 
 /**
- * Throws InvalidState if the upload of this form was canceled or has expired, in which case its bytes are
- * deleted.
+ * Throws InvalidState if the upload of this form was canceled or has expired. Its bytes are deleted in that
+ * case.
  */
 export async function requireActiveForm(
   { db }: ServiceContext,
@@ -86,7 +86,7 @@ export async function completeForm(
   return confirmUpload(ctx, { uploadId: upload.id, linkRow })
 }
 
-/** Replaces the reservation by the row that createUpload would insert. */
+/** Replaces the reservation with the row that createUpload would insert. */
 async function writeUpload(ctx: TxContext, { id, reservation }: FormUpload, input: NewUpload) {
   await requireUnrevoked(ctx.tx, ctx.viewer)
   if (reservation) await releaseReservation(ctx, reservation)
@@ -106,7 +106,7 @@ export async function abortForm(ctx: ServiceContext, { id }: FormUpload): Promis
   await inTransaction(ctx, (s) => terminateUpload(s, { id }, 'CANCELED'))
   const upload = await uploadById(ctx.db, id)
   // A file, or an upload that is being confirmed, keeps its bytes. If another request ended the upload, bytes
-  // may have arrived after that.
+  // may have arrived since then.
   const isFile = upload && (upload.fileId !== null || !isTerminal(upload.status))
   if (!isFile) await deleteBytes(ctx.blobs, id)
 }

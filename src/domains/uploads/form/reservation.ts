@@ -9,8 +9,8 @@ import { createUploadRow } from '../create/upload-row.ts'
 import type { UploadRow } from '../rules.ts'
 
 /**
- * Reserves `bytes` bytes for data that does not arrive through an upload of its own. Inserts an upload row
- * that counts among the unfinished uploads of the viewer and releases the space when it expires. Throws
+ * Reserves `bytes` bytes for data that does not arrive through an upload of its own. Inserts an upload row,
+ * which counts as an unfinished upload of the viewer; when it expires, the space is released. Throws
  * NotFound, Forbidden, QuotaExceeded, RateLimited.
  */
 export async function createReservation(
@@ -31,7 +31,7 @@ export async function createReservation(
 }
 
 /**
- * Deletes the reservation so that its bytes can be counted as used. Throws InvalidState if it was canceled or
+ * Deletes a reservation, so that its bytes can be counted as used. Throws InvalidState if it was canceled or
  * has expired.
  */
 export async function releaseReservation(
@@ -47,11 +47,14 @@ export async function releaseReservation(
   await release(ctx, workspaceId, reservedBytes)
 }
 
-/** Releases a reservation after a failure. If that fails too, the reservation is released when it expires. */
+/**
+ * Releases a reservation after a failure. If that fails too, the space is released when the reservation
+ * expires.
+ */
 export const dropReservation = (ctx: ServiceContext, reservation: UploadRow): Promise<void> =>
   inTransaction(ctx, (s) => releaseReservation(s, reservation)).catch(() => {})
 
-/** Extends the expiry of a reservation periodically until the result is disposed. */
+/** Periodically extends the expiry of a reservation until the result is disposed. */
 export function renewReservation(
   { db, now, limits }: ServiceContext,
   { id }: UploadRow,
@@ -62,7 +65,7 @@ export function renewReservation(
       .set({ expiresAt: now() + limits.uploadTtlMs })
       .where('id', '=', id)
       .execute()
-      // The timer fires several times before the reservation expires.
+      // One failure is harmless, because the timer fires several times before the reservation expires.
       .catch(() => {})
   const timer = setInterval(renew, Math.min(limits.uploadTtlMs / 4, MAX_RENEW_INTERVAL_MS)).unref()
   return { [Symbol.dispose]: () => clearInterval(timer) }

@@ -6,8 +6,8 @@ import { checkByteLimits } from '../create/limits.ts'
 type Unassigned = { userId: string; bytes: number }
 
 /**
- * Forms in this process whose workspace is not known yet: they have no row, but their bytes count towards the
- * limits.
+ * The forms of this process whose workspace is not known yet. They have no upload row, but their bytes count
+ * towards the limits.
  */
 const formsByDb = new WeakMap<Db, Map<string, Unassigned>>()
 
@@ -18,8 +18,8 @@ function formsOf({ db }: ServiceContext) {
 }
 
 /**
- * Records `bytes` for a form. Throws RateLimited if the user's forms and unfinished uploads together exceed
- * the limit.
+ * Records that a form has `bytes` bytes. Throws RateLimited if the forms and unfinished uploads of the user
+ * together exceed the limit.
  */
 export async function countUnassigned(
   ctx: ServiceContext,

@@ -4,7 +4,7 @@ import type { Db } from '../../../database/database.ts'
 import { subscribe } from '../../../database/notify.ts'
 
 const RENEW_INTERVAL_MS = 400
-/** A writer stops writing this long before its lease ends, so that pending writes can finish. */
+/** A writer stops writing this long before its lease expires, so that pending writes can finish. */
 const SAFETY_MARGIN_MS = 400
 
 type Lease = { id: string; writer: string; turn: number; stop: AbortController; validUntil: number }
@@ -13,16 +13,17 @@ export type KeptLease = Disposable & { isMine: () => boolean }
 /** The leases of one process. */
 export type LeaseKeeper = {
   /**
-   * Renews a lease requested at `since` (performance.now) until the result is disposed. Aborts `stop` when it
-   * is lost.
+   * Renews a lease requested at `since` (by performance.now) until the result is disposed. Aborts `stop` when
+   * the lease is lost.
    */
   keep: (lease: Omit<Lease, 'validUntil'> & { since: number }) => KeptLease
 }
 
 /**
- * Creates a keeper that renews all leases of this process with one statement per interval, and at once after
- * a notification for one of them. A lease counts as held only for a limited time after the last successful
- * renewal: this process may have lost its connection to the database while other processes have not.
+ * Creates a keeper that renews all leases of this process with one statement per interval, and immediately
+ * after a notification for one of them. A lease counts as held only for a limited time after its last
+ * successful renewal, because this process may have lost its connection to the database while other processes
+ * have not.
  */
 export function leaseKeeper(db: Db, leaseMs: number): LeaseKeeper {
   const leases = new Map<string, Lease>()
@@ -43,7 +44,7 @@ export function leaseKeeper(db: Db, leaseMs: number): LeaseKeeper {
     isRenewRequested = renewing
     if (renewing) return
     renewing = true
-    // A failed renewal is retried at the next interval, until the lease runs out.
+    // A failed renewal is retried at the next interval, until the lease expires.
     await renewAll().catch(() => {})
     renewing = false
     if (isRenewRequested && leases.size > 0) void renewNow()
@@ -78,7 +79,7 @@ export function leaseKeeper(db: Db, leaseMs: number): LeaseKeeper {
 
 /**
  * Renews the leases that no other request has requested since they began. Returns the writers of the renewed
- * ones.
+ * leases.
  */
 async function renew(db: Db, leases: Lease[], leaseMs: number): Promise<Set<string>> {
   const [ids, writers, turns] = [

@@ -18,19 +18,19 @@ import { noWriter, receivable, takeLease } from './offsets.ts'
 
 const LEASE_TTL_MS = 1700
 const POLL_INTERVAL_MS = 50
-/** Longer than any lease. After it the client gets an error and may retry. */
+/** Longer than any lease. After this time the client gets an error and may retry. */
 const ACQUIRE_TIMEOUT_MS = 2500
 
 export type WriteLease = {
   /** The row as returned by takeLease. */
   upload: UploadRow | null
   /**
-   * Whether the holder may still write. No other request writes before this is false or the lease is
-   * released.
+   * Returns whether the holder may still write. Until this is false or the lease is released, no other
+   * request writes.
    */
   isMine: () => boolean
   /**
-   * Releases the lease. Call it after all appends have ended. `latest`: the row returned by
+   * Releases the lease. Call it after all appends have ended. `latest` is the row returned by
    * commitFinalOffset, if any.
    */
   release: (latest: UploadRow | null) => Promise<void>
@@ -39,8 +39,8 @@ export type WriteLease = {
 const keepers = new WeakMap<Db, LeaseKeeper>()
 
 /**
- * Makes leases on the uploads of `db` use the separate connection `renewing`, so that renewals do not queue
- * behind queries.
+ * Makes leases on the uploads of `db` use the separate connection `renewing`, so that their renewals do not
+ * queue behind other queries.
  */
 export function renewLeasesOver(db: Db, renewing: Db): void {
   keepers.set(db, leaseKeeper(renewing, LEASE_TTL_MS))
@@ -53,13 +53,14 @@ function keeperOf(db: Db): LeaseKeeper | null {
   return keeper
 }
 
-/** Whether several processes may write to the uploads of this database. */
+/** Returns whether several processes may write to the uploads of this database. */
 export const isShared = ({ db }: ServiceContext) => isPostgres(db)
 
 /**
  * Makes the caller the only writer of an upload across all processes, after the current writer has stopped.
  * Aborts `stop` with 'newer' when another request wants to write, and with 'lost' when the lease cannot be
- * renewed. Returns null if a newer request has arrived or the current writer does not stop in time.
+ * renewed. Returns null if a newer request has arrived, if the caller is stopped, or if the current writer
+ * does not stop in time.
  */
 export async function acquireWriteLease(
   ctx: ServiceContext,
@@ -88,7 +89,7 @@ export async function acquireWriteLease(
 }
 
 /**
- * Stops the current writer of an upload, waits until it has stopped and returns the row. Does not stop a
+ * Stops the current writer of an upload, waits until it has stopped, and returns the row. Does not wait for a
  * writer whose request is newer. Returns null if the writer does not stop in time.
  */
 export async function preemptWriter(
@@ -131,7 +132,7 @@ async function requestLease({ db }: ServiceContext, id: string): Promise<number 
   return requested?.turn ?? null
 }
 
-/** Removes a writer whose lease has expired. The new fence keeps it from committing. */
+/** Removes a writer whose lease has expired. The new fence prevents it from committing. */
 async function removeExpiredWriter({ db }: ServiceContext, id: string, turn: number | null) {
   const updated = await db
     .updateTable('uploads')
@@ -144,7 +145,7 @@ async function removeExpiredWriter({ db }: ServiceContext, id: string, turn: num
   return updated ?? null
 }
 
-/** A lease for a database that only this process uses, or for an upload that accepts no bytes. */
+/** Returns a lease for a database that only this process uses, or for an upload that accepts no bytes. */
 const localLease = (upload: UploadRow | null): WriteLease => ({
   upload,
   isMine: () => true,
@@ -168,7 +169,7 @@ function writeLease(
         if (!isReleased) await clearWriter(db, id, writer)
         if (stop.signal.aborted) await notifyNow(db, id)
       }
-      // If the release fails, the lease expires.
+      // If this fails, the lease expires.
       await releaseRow().catch(() => {})
     },
   }

@@ -17,8 +17,9 @@ import { checkSize, receivedStatus, statusesBefore } from '../rules.ts'
 export const receivable = statusesBefore('RECEIVING').concat('RECEIVING')
 
 /**
- * Appends `source` to the bytes of an upload and returns the new offset. If the creating process died between
- * row and stage, stages the blob first; the source has not been read by then. Throws StorageError.
+ * Appends `source` to the bytes of an upload and returns the new offset. If the creating process died before
+ * it staged the blob, stages the blob first; this is possible only while `source` has not been read. Throws
+ * StorageError.
  */
 export async function appendTo(
   { db, blobs }: ServiceContext,
@@ -37,7 +38,7 @@ export async function appendTo(
 }
 
 /**
- * A writer among several processes: a unique name, the duration of its lease, and the number of its request,
+ * A writer among several processes: a unique name, the duration of its lease, and the number of its request
  * if it made one.
  */
 export type Writer = { writer: string; leaseMs: number; turn: number | null }
@@ -56,7 +57,7 @@ export async function takeLease(
   return leased ?? uploadById(db, id)
 }
 
-/** Need not survive a power loss: no holder of the old fence survives it either. */
+/** The new fence need not survive a power loss, because no holder of the old fence survives it either. */
 const incrementFence = prepared(
   (db, id: string, now: number) => receivableUpdate(db, id, now).returningAll(),
   {
@@ -88,8 +89,8 @@ const writerColumns = ({ writer, leaseMs }: Writer) => ({
 
 /**
  * Records that the first `offset` bytes are durable and extends the expiry of the upload. Returns the new
- * row, or null if another request has taken the upload over or it has ended. While the length is deferred,
- * reserves space for the bytes that arrived and throws QuotaExceeded or RateLimited.
+ * row, or null if another request has taken over the upload or it has ended. While the length is deferred,
+ * reserves space for the received bytes and throws QuotaExceeded or RateLimited if there is none.
  */
 export async function commitOffset(
   ctx: ServiceContext,
@@ -99,7 +100,7 @@ export async function commitOffset(
   return updateWithReservation(ctx, upload, upload.size ?? offset, progressOf(ctx, upload, offset))
 }
 
-/** Records the offset like commitOffset and releases the lease of the writer in the same statement. */
+/** Records the offset like commitOffset, and releases the lease of the writer in the same statement. */
 export async function commitFinalOffset(
   ctx: ServiceContext,
   upload: UploadRow,
@@ -118,8 +119,8 @@ const progressOf = ({ now, limits }: ServiceContext, { size }: UploadRow, offset
 })
 
 /**
- * Sets the length of an upload with a deferred length. Returns null like commitOffset. Throws FileTooLarge,
- * QuotaExceeded, RateLimited.
+ * Sets the length of an upload with a deferred length. Returns the new row, or null like commitOffset. Throws
+ * FileTooLarge, QuotaExceeded, RateLimited.
  */
 export async function declareLength(
   ctx: ServiceContext,
@@ -136,8 +137,8 @@ type Change = Partial<
 >
 
 /**
- * Updates the row under its fence with `neededBytes` reserved in total; one statement if they are reserved
- * already. The transaction that makes the upload RECEIVED also enqueues its automatic confirm.
+ * Updates the row under its fence with `neededBytes` reserved in total. Uses one statement if they are
+ * already reserved. The transaction that makes the upload RECEIVED also enqueues its automatic confirm.
  */
 function updateWithReservation(
   ctx: ServiceContext,

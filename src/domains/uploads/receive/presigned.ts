@@ -10,14 +10,14 @@ const MAX_PUT_BYTES = 5 * 1024 ** 3
 const MAX_URL_TTL_MS = 7 * 24 * 3_600_000
 export const MAX_PARTS = 1000
 
-/** The URL that takes the bytes, and the headers to send with them. */
+/** The URL that accepts the bytes, and the headers to send with them. */
 type Address = { url: string; headers: { name: string; value: string }[] }
 
-/** One part of a multipart upload: `size` bytes from `offset`, and the URL that takes them. */
+/** One part of a multipart upload: `size` bytes from `offset`, and the URL that accepts them. */
 export type UploadPart = { number: number; offset: number; size: number; url: string }
 
 /**
- * Returns the URL and headers for the bytes of an upload, at this server or in the bucket. Throws
+ * Returns the URL and headers for sending the bytes of an upload to this server or to the bucket. Throws
  * StorageError.
  */
 export async function uploadAddress(ctx: ServiceContext, upload: UploadRow): Promise<Address> {
@@ -31,9 +31,9 @@ export async function uploadAddress(ctx: ServiceContext, upload: UploadRow): Pro
 }
 
 /**
- * Returns up to `first` parts after number `after` for sending the bytes to the bucket, or null if they do
- * not go to the bucket or fit in one part. The first call starts a multipart upload. Throws InvalidInput,
- * StorageError.
+ * Returns up to `first` parts after number `after` for sending the bytes to the bucket. Returns null if the
+ * bytes do not go to the bucket or fit in one part. The first call starts a multipart upload. Throws
+ * InvalidInput, StorageError.
  */
 export async function uploadParts(
   ctx: ServiceContext,
@@ -60,7 +60,7 @@ export async function uploadParts(
 
 type Bucket = { presigned: PresignedUrls; size: number; expiresAt: number }
 
-/** Returns null if the bytes go to this server, are complete, or belong to another user. */
+/** Returns null if the bytes go to this server or are complete, or if the upload belongs to another user. */
 function bucketFor({ blobs, viewer, now }: ServiceContext, upload: UploadRow): Bucket | null {
   const { transport, size, createdBy } = upload
   if (!blobs.presigned || transport !== 'SIGNED_PUT' || size === null) return null
@@ -87,7 +87,7 @@ export async function syncPresigned(ctx: ServiceContext, upload: UploadRow): Pro
     .catch((error) => error)
   const committed = arrived === bucket.size ? await commitOffset(ctx, upload, bucket.size) : null
   const current = committed ?? (await uploadById(ctx.db, upload.id)) ?? upload
-  // A concurrent request may have completed the multipart upload, so that its parts are no longer found.
+  // A concurrent request may have completed the multipart upload, so that its parts no longer exist.
   if (arrived instanceof Error && current.status === upload.status) throw arrived
   return current
 }

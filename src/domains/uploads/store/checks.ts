@@ -10,7 +10,7 @@ import { evaluateStore, isAhead } from './verdict.ts'
 
 const confirm = 'verify that it is the right store, then confirm it with npm run fsck -- --sweep'
 
-/** Checks that the store belongs to the database, was used with no other database, and is swept. */
+/** Checks that the store belongs to the database, was not used with another database, and is swept. */
 export const storeCheck: Check = {
   async *scan() {
     yield ['store']
@@ -55,7 +55,8 @@ const refusal = (objects: number) =>
   `a sweep found ${objects} objects without a row and moved none of them`
 
 /**
- * Checks that no object in quarantine is needed by a row. In a bucket, quarantined objects keep their place.
+ * Checks that no row needs an object in quarantine. Does not apply to a bucket, where quarantined objects are
+ * not moved.
  */
 export const quarantineCheck: Check = {
   scan: (c) => chunked(keysOf(c.blobs.quarantine.list())),
@@ -79,8 +80,8 @@ async function* keysOf(objects: AsyncIterable<{ key: string }>) {
 }
 
 /**
- * Checks that all objects without a row are younger than the grace period. A repair quarantines the older
- * ones.
+ * Checks that no object without a row is older than the grace period. A repair moves the older ones to
+ * quarantine.
  */
 const orphansCheck = (place: Place): Check => ({
   async *scan(c) {
@@ -117,8 +118,8 @@ type All = { orphans: Orphan[]; isRefused: boolean }
 const found = new WeakMap<CheckContext, Promise<All>>()
 
 /**
- * Lists the orphans once for each fsck run. Their total number decides whether they may be quarantined
- * automatically.
+ * Lists the orphans once for each fsck run. Their total number decides whether fsck may move them to
+ * quarantine.
  */
 function allOrphans(c: CheckContext): Promise<All> {
   const listed = found.get(c) ?? listOrphans(c)
@@ -137,7 +138,7 @@ async function listOrphans(c: CheckContext): Promise<All> {
   return { orphans, isRefused }
 }
 
-/** Returns the sizes of those keys that exist. */
+/** Returns the sizes of those keys that exist in the store. */
 async function sizesOf({ blobs }: CheckContext, place: Place, keys: readonly string[]) {
   const sizes = new Map<string, number>()
   if (keys.length === 0) return sizes

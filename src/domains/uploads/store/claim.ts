@@ -21,8 +21,9 @@ type Claim = { names: Names; adopt: string | null; log: Log }
 const MAX_ATTEMPTS = 4
 
 /**
- * Verifies at startup that store and database belong together, and stamps both. Writes the record of a store
- * that has none. Throws StartupError if they do not belong together, unless `adopt` names exactly these two.
+ * Verifies at startup that store and database belong together, and stamps both. Creates the record of a store
+ * that has none. Throws StartupError if they do not belong together, unless `adopt` names exactly these two,
+ * or if they cannot be read.
  */
 export async function claimStore(s: StoreContext, { names, adopt, log }: Claim): Promise<void> {
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
@@ -61,9 +62,9 @@ export async function confirmStore(s: StoreContext, log: Log): Promise<boolean> 
 }
 
 /**
- * Pauses sweeping and returns the reason if the record of the store was not written by this database, else
- * returns null. The record must have been read before this call, as in evaluateStore. A missing record counts
- * as unchanged since startup.
+ * Pauses sweeping and returns the reason if the record of the store was not written by this database.
+ * Otherwise returns null. The record must have been read before this call, as in evaluateStore. A missing
+ * record counts as unchanged since startup.
  */
 export async function isTakenOver(
   s: StoreContext,
@@ -94,9 +95,9 @@ const FOREIGN = 'the store was taken over by another installation'
 const ADOPTED = 'the store was adopted'
 
 /**
- * Writes the next stamp to the database, then to the store. If the store is ahead, the other database then
- * finds an unknown stamp and stops sweeping too. Returns false if the record was not written: another server
- * has written it meanwhile, or the disk is full, in which case the previous stamp is still valid.
+ * Writes the next stamp to the database, then to the store. If the store was ahead, the other database finds
+ * an unknown stamp and stops sweeping too. Returns false if the record was not written because another server
+ * has written it meanwhile or the disk is full; the previous stamp is then still valid.
  */
 export async function stampStore({ db, blobs }: StoreContext, found: FoundRecord | null, log: Log) {
   const record = await newStamp(db)
@@ -117,7 +118,7 @@ async function adoptStore(
   const permit = adoptionPermit(verdict)
   if (adopt === permit) {
     if (verdict.isMissing) await acceptLosses(s.db)
-    // Objects in the store may belong to another database.
+    // Pause sweeping, because objects in the store may belong to another database.
     return pause(s, ADOPTED, log)
   }
   throw new StartupError(
@@ -125,7 +126,9 @@ async function adoptStore(
   )
 }
 
-/** Retries reads, because a transient error of a disk or bucket says nothing about its content. */
+/**
+ * Retries reads, because a transient error of a disk or bucket does not show whether the two belong together.
+ */
 async function readWithRetry<T>(read: () => Promise<T>, { store, database }: Names): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {

@@ -2,13 +2,13 @@ import type { Log } from '../../../log.ts'
 import { isTakenOver, type StoreContext } from './claim.ts'
 import { isPaused } from './installation.ts'
 
-/** How long the result of reading the record of the store is cached. */
+/** Time for which the result of reading the record of the store is cached. */
 const CACHE_TTL_MS = 5000
 
 /**
- * Creates a function that must be called before bytes are deleted. It resolves to false while sweeping is
- * paused, if the store was used with another database, and if the record of the store cannot be read. The
- * record is read at most every CACHE_TTL_MS.
+ * Creates a function that must be called before bytes are deleted. It resolves to false if sweeping is
+ * paused, if the store was used with another database, or if the record of the store cannot be read. It reads
+ * the record at most once in CACHE_TTL_MS.
  */
 export function deletePermission(s: StoreContext, log: Log): () => Promise<boolean> {
   let [cached, cachedUntil]: [Promise<boolean> | null, number] = [null, 0]

@@ -8,17 +8,14 @@ import { transact } from '../../../database/transaction.ts'
 export type Installation = Row<'installation'>
 type RowContext = Pick<ServiceContext, 'db' | 'now'>
 
-/**
- * Number of stamps that are remembered: about a month at one per minute, for servers that resume after a long
- * pause.
- */
+/** Number of stamps to keep: about a month at one per minute, for servers that resume after a long pause. */
 const MAX_STAMPS = 50_000
 
 /** Returns the installation row: the id of this database and the state of its sweeper. */
 export const installationOf = (db: Db): Promise<Installation> =>
   db.selectFrom('installation').selectAll().executeTakeFirstOrThrow()
 
-/** Whether deleting from the store is paused. */
+/** Returns whether deleting from the store is paused. */
 export async function isPaused(db: Db): Promise<boolean> {
   const [row] = await pausedAt(db)
   return row?.pausedAt != null
@@ -26,8 +23,8 @@ export async function isPaused(db: Db): Promise<boolean> {
 const pausedAt = prepared((db) => db.selectFrom('installation').select('pausedAt'))
 
 /**
- * Pauses deleting from the store until an operator confirms the store. The first reason is kept. Returns
- * false if it was paused already.
+ * Pauses deleting from the store until an operator confirms the store. Returns false if it was already
+ * paused; the first reason is then kept.
  */
 export async function pauseSweeping(
   { db, now }: RowContext,
@@ -77,8 +74,8 @@ export function newStamp(db: Db): Promise<{ installation: string; number: number
 }
 
 /**
- * Whether this database created the stamp. An unknown stamp comes from another database or from a later state
- * of this one.
+ * Returns whether this database created the stamp. An unknown stamp comes from another database or from a
+ * later state of this one.
  */
 export async function isKnownStamp(db: Db, stamp: string): Promise<boolean> {
   const row = db.selectFrom('storeStamps').select('stamp').where('stamp', '=', stamp)
@@ -86,8 +83,8 @@ export async function isKnownStamp(db: Db, stamp: string): Promise<boolean> {
 }
 
 /**
- * An operator accepts that the bytes of all blobs of this moment may be missing: they are not looked for at a
- * start again.
+ * Records that an operator accepts the loss of the bytes of all current blobs: later starts do not look for
+ * them.
  */
 export async function acceptLosses(db: Db): Promise<void> {
   const last = await db.selectFrom('blobs').select('id').orderBy('id', 'desc').executeTakeFirst()

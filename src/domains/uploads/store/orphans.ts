@@ -13,8 +13,8 @@ type OrphanContext = Pick<ServiceContext, 'db' | 'blobs' | 'now'>
 type ListOptions = { graceMs: number; signal?: AbortSignal | undefined }
 
 /**
- * Lists the store in batches: the number of objects in each, and those without a row that are older than
- * `graceMs`. Objects in quarantine are not counted.
+ * Lists the store in batches. Yields the number of objects in each batch, and those of them without a row
+ * that are older than `graceMs`. Objects in quarantine are not counted.
  */
 export async function* orphanBatches(
   s: OrphanContext,
@@ -48,7 +48,7 @@ async function* batches<T>(items: AsyncIterable<T>): AsyncGenerator<T[]> {
   if (batch.length > 0) yield batch
 }
 
-/** Returns those of the keys that have a row in quarantine. */
+/** Returns the keys that have a row in quarantine. */
 export async function inQuarantine(
   db: Db,
   place: Place,
@@ -65,7 +65,7 @@ export async function inQuarantine(
 }
 
 /**
- * Returns those of the keys that no row refers to. Reads uploads before blobs: a terminal upload gets no new
+ * Returns the keys that no row refers to. Reads uploads before blobs, because a terminal upload gets no new
  * blob row.
  */
 export async function orphansAmong(

@@ -7,12 +7,12 @@ import { installationOf } from './installation.ts'
 import { type Orphan, orphansAmong, places } from './orphans.ts'
 
 const BATCH_SIZE = 500
-/** Maximum age added per run, in case the clock jumps. Runs are hourly. */
+/** Maximum age that one hourly run adds, in case the clock jumps. */
 const MAX_STEP_MS = 2 * 3_600_000
 
 /**
- * Moves orphans to quarantine. The row is written first: a crash in between leaves a row without an object,
- * which is harmless.
+ * Moves orphans to quarantine. The row is written first, because a crash in between then leaves a row without
+ * an object, which is harmless.
  */
 export async function quarantineOrphans(
   s: StoreContext,
@@ -34,9 +34,9 @@ function addRow({ db, now }: Omit<StoreContext, 'blobs'>, orphan: Orphan) {
 }
 
 /**
- * Processes the quarantine every hour: restores objects that have a row again, and deletes objects that were
- * in quarantine for `quarantineMs`. Nothing is deleted while sweeping is paused or the last sweep was
- * refused, and nothing ages while it is paused.
+ * Processes the quarantine in its hourly run: restores objects that have a row again, and deletes objects
+ * that were in quarantine for `quarantineMs`. Deletes nothing while sweeping is paused or after a refused
+ * sweep. Objects do not age while sweeping is paused.
  */
 export async function processQuarantine(
   s: StoreContext,
@@ -73,7 +73,7 @@ async function addUnlisted(s: StoreContext) {
   }
 }
 
-/** Restores the objects that have a row again. Returns their number. */
+/** Restores the objects that have a row again, and returns their number. */
 export async function restoreReferenced(s: StoreContext, signal?: AbortSignal): Promise<number> {
   let returned = 0
   for await (const { place, keys } of rowsInBatches(s.db)) {
@@ -123,7 +123,9 @@ async function deleteDue(s: StoreContext, quarantineMs: number, signal?: AbortSi
   return deleted
 }
 
-/** Yields the keys in quarantine that are at least `ageMs` old, in batches of one place. */
+/**
+ * Yields the keys that have been in quarantine for at least `ageMs` milliseconds, in batches of one place.
+ */
 async function* rowsInBatches(db: Db, ageMs = 0) {
   for (const place of places)
     for (let after = ''; ; ) {

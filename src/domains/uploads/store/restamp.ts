@@ -5,18 +5,19 @@ import type { Log } from '../../../log.ts'
 import { isTakenOver, type StoreContext, stampStore } from './claim.ts'
 
 const STAMP_INTERVAL_MS = 60_000
-/** A store or database that hangs must not block the shutdown of the server. */
+/** A store or database that hangs must not block the shutdown of the server for longer than this. */
 const SHUTDOWN_TIMEOUT_MS = 5000
 
 type Restamping = AsyncDisposable & { blobs: BlobStore; restamp: () => Promise<void> }
 
 /**
- * Stamps the store at shutdown and after every minute with writes: an older copy of the database does not
- * know the stamp and deletes nothing. Use the returned `blobs` instead of the original store, so that commits
- * are noticed. Also detects that another database uses the store.
+ * Stamps the store every minute with writes, and at shutdown: an older copy of the database does not know the
+ * stamp and therefore deletes nothing. Use the returned `blobs` instead of the original store, so that
+ * commits are noticed. Also detects that another database uses the store.
  */
 export function keepStamped(s: StoreContext, log: Log): Restamping {
-  // The database row of a committed blob follows a little later, possibly after the next stamp.
+  // A commit needs two stamps, because the database row of a blob is written after the commit, possibly after
+  // the next stamp.
   let dueStamps = 0
   let newest: string | null = null
 
@@ -53,7 +54,7 @@ export function keepStamped(s: StoreContext, log: Log): Restamping {
 }
 
 /**
- * Returns the newest activity id, which changes with every write. Ids start with the time, so this is an
+ * Returns the newest activity id, which changes with every write. Ids start with the time, so this takes one
  * index lookup.
  */
 async function newestActivity(db: Db) {

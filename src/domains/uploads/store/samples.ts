@@ -33,13 +33,13 @@ export async function sampleKeys(blobs: BlobStore): Promise<string[]> {
   return [...keys]
 }
 
-/** Whether any file of the database needs bytes, including damaged ones. */
+/** Returns whether a file of the database needs bytes. Includes damaged files. */
 export async function hasBlobs(db: Db): Promise<boolean> {
   const needed = db.selectFrom('blobs').select('id').where('unreferencedAt', 'is', null)
   return (await needed.limit(1).executeTakeFirst()) !== undefined
 }
 
-/** Returns those of the keys that a row refers to. */
+/** Returns the keys that a row refers to. */
 export async function knownKeys(db: Db, keys: readonly string[]): Promise<Set<string>> {
   if (keys.length === 0) return new Set()
   const rows = await db
@@ -74,7 +74,7 @@ async function lastBlob(db: Db) {
   return last?.id ?? ''
 }
 
-/** Returns a random key between two keys. Keys are a prefix and 32 hex digits that start with the time. */
+/** Returns a random key between two keys. A key is a prefix and 32 hex digits that start with the time. */
 function keyBetween(low: string, high: string): string {
   const number = (key: string) => BigInt(`0x${key.slice(-32, -16)}`)
   const span = Number(number(high) - number(low))

@@ -6,26 +6,29 @@ import { type Orphan, orphanBatches } from './orphans.ts'
 import { quarantineOrphans, restoreReferenced } from './quarantine.ts'
 
 const DAY_MS = 86_400_000
-/** More orphans than these in one sweep indicate a wrong database rather than leftovers of crashes. */
+/**
+ * Thresholds above which an operator must confirm a sweep: MAX_ORPHANS in any store, or MAX_FEW_ORPHANS and
+ * MAX_ORPHAN_SHARE of the objects together. More orphans indicate a wrong database rather than crashes.
+ */
 const MAX_ORPHANS = 1000
 const MAX_FEW_ORPHANS = 10
 const MAX_ORPHAN_SHARE = 0.01
-/** In a store with more objects than this, orphans must not be the majority. */
+/** In a store with more objects than this, a majority of orphans must be confirmed too. */
 const MAX_TINY_STORE_OBJECTS = 2
 const MAX_STAMP_ATTEMPTS = 10
 
 type Options = { graceMs?: number; signal?: AbortSignal | undefined; log: Log }
 
-/** Whether an operator must confirm a sweep that finds `orphans` orphans among `objects` objects. */
+/** Returns whether an operator must confirm a sweep that finds `orphans` orphans among `objects` objects. */
 export const needsConfirmation = (orphans: number, objects: number): boolean =>
   orphans > MAX_ORPHANS ||
   (orphans > MAX_FEW_ORPHANS && orphans > objects * MAX_ORPHAN_SHARE) ||
   (objects > MAX_TINY_STORE_OBJECTS && orphans > objects / 2)
 
 /**
- * Moves objects without a row that are older than `graceMs` to quarantine; crashes between bytes and rows
- * leave them. If there are more than crashes can explain, it moves nothing and records the refusal. Returns
- * the keys that were moved.
+ * Moves objects without a row that are older than `graceMs` to quarantine. A crash between writing bytes and
+ * rows leaves such objects. If there are more than crashes can explain, moves nothing and records the
+ * refusal. Returns the keys that were moved.
  */
 export async function sweepOrphans(
   s: StoreContext,
@@ -63,7 +66,7 @@ async function findOrphans(
 
 /**
  * Sweeps after an operator has confirmed the store: stamps the store, resumes sweeping, and moves all objects
- * without a row to quarantine regardless of their number. The caller must have verified that store and
+ * without a row to quarantine, regardless of their number. The caller must have verified that store and
  * database belong together.
  */
 export async function sweepConfirmed(s: StoreContext, graceMs: number) {

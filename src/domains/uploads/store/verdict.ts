@@ -6,19 +6,19 @@ import { hasBlobs, knownKeys, sampleBlobs, sampleKeys } from './samples.ts'
 
 export type FoundRecord = NonNullable<Awaited<ReturnType<StoreRecordFile['read']>>>
 
-/** Whether a store and a database belong together. `found` is the record of the store. */
+/** The result of comparing a store with a database. `found` is the record of the store. */
 export type Verdict = { own: Installation; found: FoundRecord | null } & (
   | { kind: 'own' }
   /** The store has no record, and its objects belong to this database. */
   | { kind: 'unmarked' }
-  /** `isMissing`: a sample of the files of the database was not found in the store. */
+  /** `isMissing`: too many of the sampled files of the database were not found in the store. */
   | { kind: 'foreign'; because: string; isMissing: boolean }
 )
 
 /**
- * Compares the store with the database without changing either. The record of the store is read before the
- * rows: a stamp that another server writes is committed to the database first. Throws if store or database
- * cannot be read.
+ * Compares the store with the database without changing either. Reads the record of the store before the
+ * rows, because another server commits a new stamp to the database before it writes it to the store. Throws
+ * if store or database cannot be read.
  */
 export async function evaluateStore(s: { db: Db; blobs: BlobStore }): Promise<Verdict> {
   const found = await s.blobs.record.read()
@@ -35,15 +35,18 @@ export async function evaluateStore(s: { db: Db; blobs: BlobStore }): Promise<Ve
   return { ...both, kind: found ? 'own' : 'unmarked' }
 }
 
-/** Whether the store was used with another database, or with a later state of this one. */
+/** Returns whether the store was used with another database, or with a later state of this one. */
 export const isAhead = async (db: Db, found: FoundRecord | null): Promise<boolean> =>
   found !== null && !(await isKnownStamp(db, found.record.stamp))
 
-/** Returns the only valid value of ADOPT_STORE. It contains a counter of starts, so that it is valid once. */
+/**
+ * Returns the only valid value of ADOPT_STORE. It contains a counter of stamps, so that it can be used only
+ * once.
+ */
 export const adoptionPermit = ({ own, found }: Verdict) =>
   `${own.id}/${found?.record.installation ?? 'none'}/${own.starts}`
 
-/** Up to 30 % may be missing: that indicates damage rather than another store. */
+/** Returns whether at most 30 % are missing, which indicates damage rather than another store. */
 const isMostlyPresent = (present: number, of: number) => of - present <= Math.floor(of * 0.3)
 
 /** Returns why the content of the store does not match the database, or null if it matches. */
