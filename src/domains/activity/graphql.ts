@@ -38,7 +38,10 @@ export const ActivityActionEnum = builder.enumType('ActivityAction', {
     TOKEN_CREATED: { description: 'A token that is bound to the workspace was created.' },
     TOKEN_REVOKED: { description: 'A token that is bound to the workspace was revoked.' },
     ROW_LINKED: { description: 'A row of a table was linked to a file.' },
-    ROW_UNLINKED: { description: 'A row of a table was unlinked from a file.' },
+    ROW_UNLINKED: {
+      description:
+        'Rows of a table were deleted because the file they name was moved to the trash.',
+    },
     TABLE_CREATED: { description: 'A table was created.' },
   } satisfies Record<ActivityAction, object>,
 })

@@ -20,8 +20,8 @@ export type Download = {
 
 export type DownloadLog = {
   /**
-   * Queues the download for the log and returns immediately. A range request counts as part of the same download
-   * if that started within the last hour.
+   * Queues the download for the log and returns immediately. A range request counts as part of the same
+   * download if that started within the last hour.
    */
   note: (download: Download) => void
   /** Resolves when all queued downloads are written. */

@@ -88,7 +88,8 @@ mutation('trashEntries', {
       }),
       unlinkRows: t.field({
         type: RowUnlinkInput,
-        description: 'How rows of user tables that hold the paths of the entries are unlinked.',
+        description:
+          'Selects the rows of a user table that hold the paths of the entries; they are deleted, and restored together with the entries.',
       }),
       mode: t.field({
         type: BatchModeEnum,
@@ -126,7 +127,7 @@ mutation('restoreEntries', {
       fallbackDestination: t.field({
         type: EntryRef,
         description:
-          'Folder for entries whose original folder no longer exists; if omitted, the folders of the original path are created again.',
+          'Folder for entries whose original folder does not exist or is in the trash; if omitted, the folders of the original path are created again.',
       }),
       onConflict: t.field({
         type: NameConflictEnum,

@@ -21,7 +21,7 @@ export const CreateUploadInput = builder.inputType('CreateUploadInput', {
     }),
     path: t.string({
       description:
-        'The folder path below `folderId`, or below the root, such as raw/2025; missing folders are created. Without `path` and `folderId` the file goes to the root, or to a folder by media type if the workspace has `autoFile`.',
+        'The folder path below `folderId`, or below the root, such as raw/2025; missing folders are created. Without `path` and `folderId` the file goes to the root, or to a folder by the extension of the name if the workspace has `autoFile`.',
     }),
     folderId: t.id({ description: 'The ID of the folder that receives the file.' }),
     name: t.string({ required: true, description: 'The name of the file.' }),

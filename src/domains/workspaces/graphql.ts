@@ -108,7 +108,7 @@ export const Workspace = builder.objectRef<WorkspaceRow>('Workspace').implement(
     }),
     autoFile: t.boolean({
       description:
-        'Whether uploads without a folder go to /drive/image, /drive/audio, /drive/video or /drive/others by their kind.',
+        'Whether uploads without a folder go to /drive/image, /drive/audio, /drive/video or /drive/others by the extension of their name.',
       resolve: ({ autoFile }) => autoFile === 1,
     }),
   }),
@@ -237,7 +237,8 @@ mutation('createWorkspace', {
       }),
       autoFile: t.boolean({
         defaultValue: false,
-        description: 'Whether uploads without a folder go to drive folders by their kind.',
+        description:
+          'Whether uploads without a folder go to a folder below /drive by the extension of their name.',
       }),
     }),
   }),
@@ -267,7 +268,8 @@ mutation('updateWorkspace', {
           'Number of days after which entries of the trash are purged, from 0 (never) to 3650.',
       }),
       autoFile: t.boolean({
-        description: 'Whether uploads without a folder go to drive folders by their kind.',
+        description:
+          'Whether uploads without a folder go to a folder below /drive by the extension of their name.',
       }),
     }),
   }),
