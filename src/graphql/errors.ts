@@ -40,7 +40,8 @@ export const ErrorCodeEnum = builder.enumType('ErrorCode', {
 })
 
 /**
- * The fields of every typed error. Each class of errors.ts has a type that implements it; domains add fields.
+ * The fields of every typed error. The types of the classes of src/errors.ts implement it; domains add
+ * fields.
  */
 export const UserError = builder.interfaceRef<errors.DomainError>('UserError').implement({
   description:

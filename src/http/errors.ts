@@ -62,7 +62,9 @@ const storageStatuses: Record<string, number> = {
   EAI_AGAIN: 503,
 }
 
-/** An error of the HTTP layer, such as a wrong method or range. Domains throw the classes of errors.ts. */
+/**
+ * An error of the HTTP layer, such as a wrong method or range. Domains throw the classes of src/errors.ts.
+ */
 export class HttpError extends Error {
   readonly status: number
   readonly code: string
@@ -75,7 +77,7 @@ export class HttpError extends Error {
   }
 }
 
-/** The context of sendError. `log` receives bugs and storage errors. */
+/** The context of an error response. `log` receives the errors that an operator must look at. */
 export type ErrorContext = {
   requestId: string
   log: (error: unknown, requestId: string) => void

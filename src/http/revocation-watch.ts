@@ -4,7 +4,10 @@ import { sentBytesOf } from './download/stalled-responses.ts'
 
 const INTERVAL_MS = 5_000
 
-/** The right to download. `check` rejects with NotFound once it has ended, once for all with one `key`. */
+/**
+ * The right to a download. `check` rejects with NotFound once the right has ended. Downloads with the same
+ * `key` share one check.
+ */
 export type Right = { key: string; check: () => Promise<unknown> }
 
 export type RevocationWatch = ReturnType<typeof createRevocationWatch>

@@ -272,8 +272,8 @@ function roleOf(file: string) {
   return /^src\/domains\/[\w-]+\/([\w-]+)\.ts$/.exec(file)?.[1]
 }
 /**
- * A file with another name (files/copy.ts) belongs to the layer of what it does and imports: reads,
- * writes, or types.
+ * Returns the layer of a file within its domain. A file with another name, such as files/copy.ts, is in the
+ * layer of what it does and imports: reads, writes, or types.
  */
 function rankOf(file: string): number {
   const role = { rules: 0, reads: 1, writes: 2, jobs: 3, checks: 3, graphql: 4 }[roleOf(file) ?? '']

@@ -18,7 +18,7 @@ beforeAll(async () => {
 })
 afterAll(() => holdall?.[Symbol.asyncDispose]())
 
-/** Fields that only the server assigns. */
+/** Fields that only the server sets. */
 const itsOwn = {
   id: 'file_00000000000000000000000000000000',
   createdBy: 'usr_00000000000000000000000000000000',

@@ -9,7 +9,7 @@ import { mutations, nodes } from './mutation-cases.ts'
 /** Result of a request: an error code of GraphQL, or the HTTP status. */
 type Result = string | number
 /**
- * Tries an operation as an actor; returns several results if the object can be named in several ways.
+ * Tries an operation as an actor. Returns several results if the input can refer to the object in several ways.
  */
 export type Case = (holdall: TestServer, column: Column, mayEnter: boolean) => Promise<Result[]>
 
@@ -31,7 +31,10 @@ function codesOf(answer: Answer): Result[] {
   return all.filter((one) => one != null)
 }
 
-/** Actors that are allowed use one way only, because the operation then takes effect. */
+/**
+ * Creates the case of a mutation. An allowed actor refers to the object in one way only, because the mutation
+ * takes effect.
+ */
 export const mutationCase =
   (name: string, hasResults: boolean): Case =>
   async (holdall, column, mayEnter) => {
@@ -96,7 +99,7 @@ export const queryCases: Record<string, Case> = {
 const plain = async (holdall: TestServer, column: Column, query: string) =>
   found(await runQuery(holdall, column, query, {}), true)
 
-/** Members read the workspace through `viewer`, which needs no scope of its own. */
+/** Creates the case of a field of a workspace. Members read it through `viewer`, which requires no scope. */
 export const workspaceCase =
   (field: string, selection: string): Case =>
   async (holdall, column) => {

@@ -11,10 +11,9 @@ export type Cell = '✓' | '401' | '403' | '404'
  */
 type Who = WorkspaceRole | 'reader' | 'anyone' | 'never' | 'operator' | 'firstOwner'
 /**
- * `open`: for anyone with the address. `asks`: without a token it requests one. `hides`: what may not
- * be seen does not exist. `hidesRole`: the same if only the role is missing. `own`: for the viewer's
- * own objects. `reads`: also requires scope FILES_READ. `unbound`: not with a token bound to a
- * workspace.
+ * `open`: for anyone with the URL. `asks`: fails with 401 without a token. `hides`: an object that may not be
+ * seen is reported as not found. `hidesRole`: as `hides`, if only the role is missing. `own`: for the viewer's
+ * own objects. `reads`: also requires scope FILES_READ. `unbound`: not with a token bound to a workspace.
  */
 type Flag = 'open' | 'asks' | 'hides' | 'hidesRole' | 'own' | 'reads' | 'unbound'
 export type Rule = { who: Who; scope: ApiScope | null; flags: readonly Flag[] }
@@ -23,8 +22,8 @@ const rule = (who: Who, scope: ApiScope | null, ...flags: Flag[]): Rule => ({ wh
 const open = rule('anyone', null, 'open')
 
 /**
- * Role and scope of each mutation, as its description in schema.graphql says. The order leaves each
- * mutation its objects.
+ * Role and scope of each mutation, as its description in schema.graphql says. The order ensures that the objects
+ * of each mutation still exist.
  */
 export const mutationRules: Record<string, Rule> = {
   createWorkspace: rule('anyone', 'WORKSPACES_WRITE', 'unbound', 'asks'),
@@ -59,11 +58,11 @@ export const mutationRules: Record<string, Rule> = {
   trashEntries: rule('EDITOR', 'FILES_WRITE'),
   removeMember: rule('OWNER', 'MEMBERS_WRITE'),
   deleteServiceAccount: rule('OWNER', 'MEMBERS_WRITE'),
-  // Removes the other tokens of an actor who is allowed.
+  // Revokes the other tokens of an allowed actor.
   revokeAllApiTokens: rule('anyone', 'TOKENS_WRITE', 'asks'),
 }
 
-/** node(id:) of each type: null for what does not exist or is not visible. */
+/** node(id:) of each type: null for an object that does not exist or is not visible. */
 export const nodeRules: Record<string, Rule> = {
   Workspace: rule('reader', 'FILES_READ', 'hides'),
   Folder: rule('reader', 'FILES_READ', 'hides'),
@@ -114,7 +113,7 @@ export const subscriptionRules: Record<string, Rule> = {
 }
 
 /**
- * The endpoints beside GraphQL, as the README describes them. The first word is the name of the route.
+ * The endpoints other than GraphQL, as the README describes them. The first word is the name of the route.
  */
 export const endpointRules: Record<string, Rule> = {
   'uploads POST': rule('EDITOR', 'FILES_WRITE', 'asks'),
@@ -149,9 +148,9 @@ export type Actor = {
   /** Scopes of the token; null: no token. */
   scopes: readonly ApiScope[] | null
   bound?: 'here' | 'elsewhere'
-  /** The token is expired or revoked. */
+  /** Whether the token is expired or revoked. */
   isDead?: boolean
-  /** The workspace is PUBLIC. */
+  /** Whether the workspace is PUBLIC. */
   isPublic?: boolean
 }
 

@@ -27,7 +27,7 @@ let later: number
 let ann: Person
 beforeEach(async () => {
   later = 0
-  // A bucket too: what was requested of it is out of reach.
+  // Downloads pass through the server even with a bucket, because it cannot revoke presigned URLs.
   holdall = await startTestServer({ now: () => Date.now() + later, env: { DOWNLOADS: 'proxy' } })
   onTestFinished(() => holdall[Symbol.asyncDispose]())
   workspaceId = (await createWorkspace(holdall)).id
@@ -75,7 +75,7 @@ describe('S11: an upload that has four of its nine bytes', () => {
     return {
       next: async () => ({
         endpoints: [await send('HEAD'), await send('PATCH'), await send('DELETE')],
-        // A bucket knows no members; without a confirm its bytes become no file.
+        // The bucket does not know members, but without a confirm the bytes never become a file.
         put: putUrl.startsWith(holdall.url) ? await sendTo(putUrl) : null,
         mutations: [
           await mutate('confirmUpload'),
@@ -88,14 +88,14 @@ describe('S11: an upload that has four of its nine bytes', () => {
     }
   }
 
-  /** No client can continue it, so it expires and releases its reservation. */
+  /** Expects that the upload, which no client can continue, expires and releases its reservation. */
   async function expectSwept(reserved = 13) {
     expect((await usageOf(holdall, workspaceId)).reservedBytes).toBe(reserved)
     later = 25 * 3_600_000
     await expireUploads({ ...holdall.app, viewer: null, publicUrl: '' })
     expect((await usageOf(holdall, workspaceId)).reservedBytes).toBe(0)
     expect(await keysOf(holdall, 'staged')).toEqual([])
-    // What a confirm had committed before it was refused is quarantined by a sweep.
+    // A sweep quarantines the bytes that a confirm had committed before it was refused.
     await sweepOrphans(holdall.app, { graceMs: 0, log: holdall.app.log })
     expect(await keysOf(holdall, 'kept')).toEqual([])
   }
@@ -156,7 +156,7 @@ describe('S12: a removed member', () => {
     return response.status
   }
 
-  /** Everything that a member can keep. */
+  /** Creates everything that a member can keep. */
   async function packed() {
     const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
     const file = await uploadFile(holdall, {

@@ -40,13 +40,12 @@ describe('S8: one function decides about access', () => {
       'src/domains/server-activity/reads.ts',
       'src/domains/tokens/reads.ts',
       'src/domains/tokens/writes.ts',
-      // A form that has not named its workspace yet; it is checked again when it has.
+      // A form whose workspace is not known yet; access is checked again once it is.
       'src/domains/uploads/form/forms.ts',
       'src/domains/workspaces/reads.ts',
       // createWorkspace.
       'src/domains/workspaces/writes.ts',
-      // The download link in the answer to an upload, for viewers who may read; and the scope of every
-      // field.
+      // The download link in the response to an upload, for viewers who may read, and the scope of every field.
       'src/graphql/field-policy.ts',
       'src/http/upload/file-json.ts',
     ])
@@ -58,7 +57,7 @@ const isAccess = ({ sql }: CompiledQuery) =>
   /from "workspaces" as "w" left join "members"/.test(sql)
 const isWrite = ({ sql }: CompiledQuery) =>
   /^(insert|update|delete)/i.test(sql) && !/"lastUsedAt" =/.test(sql)
-/** These concern no workspace, or a token that may have none. */
+/** Mutations that concern no workspace, or a token that may be bound to none. */
 const otherChecks = ['createWorkspace', 'revokeApiToken', 'revokeAllApiTokens']
 
 describe('S8: the access check runs before anything is changed by', () => {

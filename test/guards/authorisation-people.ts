@@ -9,7 +9,7 @@ import { archiveUpload, createTenant, type Place } from './tenant-fixture.ts'
 type Own = Awaited<ReturnType<typeof makeOwn>>
 /** A column of the matrix: an actor with a token, and the workspace it tries. */
 export type Column = Actor & { token: string | null; place: FullPlace; own: Own }
-/** A workspace, and the addresses that need no token. */
+/** A workspace, and the URLs that need no token. */
 type FullPlace = Place & {
   signed: string
   archive: string
@@ -128,7 +128,7 @@ export async function inviteAll(
   ]
 }
 
-/** The first letters of the scope: FILES_READ is filr. */
+/** Returns a short name of a scope: filr for FILES_READ. */
 const shortOf = (scope: string) => scope.replace(/^(...).*_(.).*$/, '$1$2').toLowerCase()
 
 async function place(holdall: TestServer, mark: string): Promise<FullPlace> {
@@ -181,7 +181,7 @@ async function makeOwn(holdall: TestServer, { workspaceId, mark }: Place, as: Pe
   }
 }
 
-/** Bound to another workspace of the same user. */
+/** Creates a token that is bound to another workspace of the same user. */
 async function createTokenElsewhere(
   holdall: TestServer,
   { email, token }: Person,

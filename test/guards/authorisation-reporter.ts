@@ -4,8 +4,8 @@ import type { Reporter, TestModule } from 'vitest/node'
 type Row = { columns: { name: string; says: string }[]; cells: string[] }
 
 /**
- * After `npm test -- authorisation`: prints the result of every operation for every actor. Prints
- * nothing if other tests ran too.
+ * Prints the result of every operation for every actor, after `npm test -- authorisation`. Prints nothing if
+ * other tests ran, too.
  */
 export class AuthorisationReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]) {
@@ -20,7 +20,7 @@ export class AuthorisationReporter implements Reporter {
       })
       if (rows.length > 0) tables.add(tableOf(rows))
     }
-    // Equal on both databases, unless something is wrong.
+    // Both databases give equal tables, unless there is a bug.
     process.stdout.write([...tables].join(''))
   }
 }

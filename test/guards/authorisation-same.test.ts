@@ -26,10 +26,10 @@ beforeAll(async () => {
 })
 afterAll(() => holdall?.[Symbol.asyncDispose]())
 
-/** An id of the same kind that does not exist. */
+/** Returns an id of the same kind that does not exist. */
 const absent = (id: string) => newId(idPrefix(id) as never)
 
-/** Returns the answer without ids, and the statements that the database received. */
+/** Returns the response without ids, and the statements that the database received. */
 async function seen(ask: () => Promise<unknown>) {
   let answer: unknown
   const statements = await statementsOf(holdall.app.db, async () => {
@@ -45,7 +45,7 @@ async function seen(ask: () => Promise<unknown>) {
   return { answer: text, requested }
 }
 
-/** Expects the same answer and the same statements for a foreign id and for an unknown id. */
+/** Expects the same response and the same statements for a foreign id and for an unknown id. */
 async function expectSame(
   ask: (id: string) => Promise<unknown>,
   foreign: string,
@@ -245,7 +245,7 @@ describe('S8, S10: the other endpoints answer a foreign id like an unknown id', 
   })
 })
 
-/** Returns the types that a slot takes, by the name before the id. */
+/** The types that a slot accepts, by the name before the id. */
 const taken: Record<string, string[]> = {
   workspaceId: ['Workspace'],
   userId: ['User'],
@@ -267,7 +267,7 @@ const taken: Record<string, string[]> = {
 const prefixes = ['file', 'fld', 'ver', 'upl', 'ws', 'tag', 'usr', 'tok']
 const odd = ['', '_', '__proto__', 'constructor', '0', '%', 'fld_%', 'x'.repeat(10_000), '\u0000']
 
-/** Whether the value looks like an existing id. */
+/** Returns malformed variants of ids, and ids with the prefix of another kind. */
 const forgedIds = (ids: string[]) => [
   ...ids.flatMap((id) => prefixes.map((prefix) => id.replace(/^[a-z]+/, prefix))),
   ...ids.flatMap((id) => [id.toUpperCase(), ` ${id}`, `${id}\n`, `${id}0`, id.slice(0, -1)]),
@@ -276,7 +276,7 @@ const forgedIds = (ids: string[]) => [
 ]
 
 const idsOfPlace = () => Object.values(nodes).map((id) => id(theirs))
-/** All ids of other kinds, a few for each slot. */
+/** Counter that distributes the ids of other kinds: a few for each slot. */
 let turn = 0
 const takeInTurn = (all: string[], count: number) =>
   Array.from({ length: count }, () => all[turn++ % all.length] ?? '')

@@ -21,8 +21,7 @@ beforeAll(async () => {
 afterAll(() => holdall?.[Symbol.asyncDispose]())
 
 /**
- * Returns the median duration of each in milliseconds, run in turns so that other load affects all of
- * them.
+ * Returns the median duration of each in milliseconds. They run in turns, so that other load affects all.
  */
 async function medians(asks: (() => Promise<unknown>)[]): Promise<number[]> {
   const taken: number[][] = asks.map(() => [])

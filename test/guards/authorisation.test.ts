@@ -59,13 +59,13 @@ const cells: Record<string, Cell> = {
   403: '403',
   404: '404',
 }
-/** An actor that is allowed gets another result than "unauthenticated". */
+/** Returns the cell for the results of an actor. Any result that is not in `cells` means allowed. */
 const cellFor = (results: (string | number)[]) => {
   const all = new Set(results.map((one) => cells[one] ?? '✓'))
   return all.size === 1 ? ([...all][0] ?? '?') : [...all].join('+')
 }
 
-/** Actors that are refused come first, because the others may change what is tried. */
+/** Tries the actors that must be refused first, because the others may change the objects. */
 async function row(rule: Rule, tried: Case, isEndpoint = false) {
   const wanted = columns.map((column) => expected(rule, column, isEndpoint))
   const results = columns.map(() => '')

@@ -8,13 +8,13 @@ const root = join(import.meta.dirname, '../..')
 const pages = ['README.md', ...globSync('docs/*.md', { cwd: root }).sort()]
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
 
-/** The text of a page without its code, in which brackets are no links. */
+/** Returns the text of a page without code, in which brackets are not links. */
 const proseOf = (file: string) =>
   read(file)
     .replace(/^```[\s\S]*?^```$/gm, '')
     .replace(/`[^`\n]*`/g, '')
 
-/** The anchors that GitHub gives the headings of a page. */
+/** Returns the anchors that GitHub generates for the headings of a page. */
 const anchorsOf = (file: string) =>
   [...read(file).matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) =>
     heading

@@ -17,7 +17,7 @@ const waiting = ['MEDIA_TYPE_REJECTED']
 /** Codes of one item of a batch, whose error may be any UserError. */
 const inBatches = ['NotEmptyError', 'BatchAbortedError']
 
-/** Codes of extensions.code, beside `data`. */
+/** Codes in `extensions.code` of top-level errors. */
 const topLevel = [
   'UNAUTHENTICATED',
   'RATE_LIMITED',
@@ -61,7 +61,7 @@ describe.each(typed)('$code', ({ type, name, code }) => {
     const error = Object.assign(Object.create(type.prototype), { code })
     const statuses = [...documented.matchAll(/\b[45]\d\d\b/g)].map(Number)
     expect(documented).toMatch(/HTTP \d{3}/)
-    // The error of the disk decides about the status of a storage error.
+    // The status of a storage error depends on the error of the disk.
     if (code !== 'STORAGE_ERROR') expect(statuses).toEqual([statusOf(error)])
   })
 

@@ -83,7 +83,7 @@ const withIds = (letter: string, list: typeof attacks): Row[] =>
     ...(waitsFor !== undefined && { waitsFor }),
   }))
 
-/** All attacks and faults that are tried, or wait for a feature. */
+/** All attacks and faults, including those that wait for a feature. */
 export const rows: Row[] = [...withIds('S', attacks), ...withIds('F', faults)]
 
 /** The missing features, with the words that the product would use for them. */

@@ -26,7 +26,7 @@ const entry =
   'workspace nameWarnings description metadata tags revision createdAt createdBy updatedAt updatedBy trash sharing parent ancestors'
 
 /**
- * Types that show the content of a workspace: fields visible without their scope, and fields that
+ * Types that show the content of a workspace: fields that are visible without the scope, and fields that
  * require it.
  */
 const content: Record<string, Contract> = {
@@ -194,7 +194,7 @@ describe('a token without FILES_READ', () => {
   const ask = (query: string, variables: object = {}) =>
     holdall.graphql(query, variables as Record<string, unknown>, { token })
 
-  /** A field with the selection that it needs. */
+  /** Returns a field with the selection that it needs. */
   function selected(type: string, field: string) {
     const of = schema.getType(type)
     const below = isObjectType(of) ? getNamedType(of.getFields()[field]?.type as never) : null

@@ -10,7 +10,7 @@ import {
   isUnionType,
 } from 'graphql'
 
-/** Every position of an id in an input, for example `entries[].entry.id`. */
+/** Returns the path of every position of an id in an input, for example `entries[].entry.id`. */
 export function idSlots(type: GraphQLInputType, path: string): string[] {
   if (isNonNullType(type)) return idSlots(type.ofType, path)
   if (isListType(type)) return idSlots(type.ofType, `${path}[]`)
@@ -24,7 +24,7 @@ export function idSlots(type: GraphQLInputType, path: string): string[] {
 /** Whether `input` has a value in this slot. */
 export const fills = (input: unknown, slot: string) => filled(input, stepsOf(slot))
 
-/** Returns `mine` with the value of `theirs` in one slot. A path goes with its workspace. */
+/** Returns `mine` with the value of `theirs` in one slot. A path is replaced together with its workspace. */
 export const withIdIn = (mine: unknown, theirs: unknown, slot: string) =>
   replaceAt(mine, theirs, stepsOf(slot.replace(/\.path\.workspaceId$/, '.path')))
 

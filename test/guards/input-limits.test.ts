@@ -17,8 +17,7 @@ import { schema } from '../../src/schema.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
 /**
- * More than the largest limit of a text, in the most expensive characters: marks that normalisation
- * reorders.
+ * A text beyond the largest limit, in the most expensive characters: marks that normalisation reorders.
  */
 const expensive = `a${'\u0301\u0323'.repeat(30_000)}`
 const refusals = ['INVALID_INPUT', 'NOT_FOUND', 'INVALID_CURSOR', 'BAD_USER_INPUT', 'BAD_REQUEST']
@@ -33,8 +32,7 @@ const bare = (type: GraphQLInputType): GraphQLInputType =>
   isNonNullType(type) ? bare(type.ofType) : type
 
 /**
- * Returns inputs of a type that have the expensive text in one place each, and otherwise what is
- * required.
+ * Returns inputs of a type that have the expensive text in one field each, and otherwise only required fields.
  */
 function slotsOf(type: GraphQLInputType, name: string): Slot[] {
   const inner = bare(type)
@@ -120,7 +118,7 @@ const queries = Object.values(schema.getTypeMap())
   .flatMap((type) => Object.values(type.getFields()).map((field) => ({ type, field })))
   .filter(({ type }) => !['Mutation', 'Subscription'].includes(type.name))
 
-/** Returns the paths to the types whose fields take texts. */
+/** Queries that lead to the types whose fields take texts. */
 const ways: Record<string, (field: string) => string> = {
   Query: (field) => field,
   Workspace: (field) => `workspace(by: { id: $workspace }) { ${field} }`,

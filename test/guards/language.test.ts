@@ -77,7 +77,7 @@ test('subjects of commits name an area, and are short', ({ skip }) => {
   expect((subjects ?? []).filter((subject) => !isPlain(subject))).toEqual([])
 })
 
-/** The path in the schema of each element without a description. */
+/** Returns the path in the schema of each element without a description. */
 function undescribed(): string[] {
   const found: string[] = []
   const look = (path: string, { description }: { description?: string | null | undefined }) =>
@@ -102,7 +102,7 @@ function undescribed(): string[] {
   return found
 }
 
-/** Subjects of the commits after the one that brought this guard; null outside of a clone that has it. */
+/** Returns the subjects of the commits after the one that added this guard, or null without a Git history. */
 function subjectsSinceGuard(): string[] | null {
   const git = (...args: string[]) =>
     execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim()

@@ -1,9 +1,9 @@
 import type { Place } from './tenant-fixture.ts'
 
 type Case = {
-  /** The scope without which the token is refused. */
+  /** The scope that the token needs. */
   scope: string
-  /** Inputs that succeed in the own workspace; together they fill every slot for an id. */
+  /** Inputs that succeed in the user's own workspace; together they fill every slot for an id. */
   inputs: (place: Place) => Record<string, unknown>[]
   /** Result for a VIEWER, if it is not FORBIDDEN. */
   viewer?: string
@@ -55,7 +55,7 @@ export const mutations: Record<string, Case> = {
     ],
   },
   revokeAllApiTokens: { scope: 'TOKENS_WRITE', inputs: () => [{}], viewer: 'OK', bound: 'OK' },
-  // The token of another user does not exist.
+  // For this mutation the token of another user does not exist.
   revokeApiToken: {
     scope: 'TOKENS_WRITE',
     inputs: ({ tokenId }) => [{ tokenId }],

@@ -5,7 +5,7 @@ import { schema } from '../../src/schema.ts'
 import { act, createWorkspace, items, trashEntries, uploadFile } from '../support/client.ts'
 import { startTestServer, type TestServer } from '../support/test-server.ts'
 
-/** More than a page of 20; in the whole tree more than a page of 100. */
+/** Numbers of items: more than a page of 20 in each list, and more than a page of 100 in the whole tree. */
 const SECOND_PAGE_SIZE = 22
 const MANY = 104
 
@@ -123,7 +123,7 @@ const inNode = async (id: string, type: string, field: string) =>
     })
   ).node.page
 
-/** Reads a page without `first`, for each field of the schema that takes it. */
+/** A query of a page without `first`, for each field of the schema that accepts it. */
 const probes: Record<string, () => Promise<Page>> = {
   'DuplicateGroup.files': async () =>
     (await inWorkspace(`duplicates(first: 1) { nodes { files { ${page} } } }`)).nodes[0].files,
@@ -151,7 +151,7 @@ const probes: Record<string, () => Promise<Page>> = {
   'Workspace.uploads': () => inWorkspace(`uploads { ${page} }`),
 }
 
-/** Where the fixture has no second page: parts exist on S3 only, and server-wide events are few. */
+/** Lists without a second page in the fixture: parts exist on S3 only, and server-wide events are few. */
 const onePageOnly = ['Upload.parts', 'Query.serverActivity']
 
 const paged = Object.values(schema.getTypeMap())
@@ -161,7 +161,7 @@ const paged = Object.values(schema.getTypeMap())
   )
   .filter(({ field }) => field.args.some(({ name }) => name === 'first'))
 
-/** Page size that the field documents, in its description or as the default of its argument. */
+/** Returns the page size that the field documents, in its description or as the default of its argument. */
 const described = ({ description, args }: (typeof paged)[number]['field']) => {
   const inWords = /(\d+) \w+ unless first or last is given/.exec(description ?? '')?.[1]
   const first = args.find(({ name }) => name === 'first')

@@ -5,8 +5,8 @@ import { transact } from '../../src/database/transaction.ts'
 import { database } from '../support/databases.ts'
 
 /**
- * Returns every statement that the database receives while `fn` runs, on any connection, even past
- * Kysely.
+ * Returns every statement that the database receives while `fn` runs, on any connection, including those that
+ * bypass Kysely.
  */
 export async function statementsOf(db: Db, fn: () => Promise<unknown>): Promise<CompiledQuery[]> {
   const seen: CompiledQuery[] = []
@@ -53,7 +53,8 @@ export const hasPlan = ({ sql }: CompiledQuery) =>
 export const isSlow = (step: string) =>
   (/^SCAN\b/.test(step) && !harmless.test(step)) || /USE TEMP B-TREE/.test(step)
 /**
- * For a virtual table SQLite always says SCAN; M is a MATCH, = a lookup by rowid. Signing keys are few.
+ * Scans that are harmless. For a virtual table SQLite always reports SCAN; M is a MATCH, = a lookup by rowid.
+ * Signing keys are few.
  */
 const harmless = /^SCAN (CONSTANT ROW|signingKeys$|\(subquery|\w+ VIRTUAL TABLE INDEX \d+:[M=])/
 

@@ -35,7 +35,7 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => holdall?.[Symbol.asyncDispose]())
 
-/** A few hundred rows in each list. */
+/** Adds a few hundred rows to each list. */
 async function fill({ workspaceId, rootId, fileId, filePath }: Place) {
   const others = Array.from({ length: 130 }, (_, i) => i)
   for (const i of others) {
@@ -65,7 +65,7 @@ async function expectIndexed(fn: () => Promise<unknown>) {
   expect(await slowSteps(holdall.app.db, statements)).toEqual([])
 }
 
-/** The first page, the page after its middle, the page before that, and the last one. */
+/** Reads the first page, the page after its middle, the page before that, and the last one. */
 async function readPages(id: string, type: string, list: string, args: string[] = []) {
   const read = async (...more: string[]) => {
     const allArguments = [...args, ...more].join(', ')
@@ -174,7 +174,7 @@ describe('lookups use an index', () => {
     const statements = await statementsOf(holdall.app.db, async () =>
       expect(await search(query, filter)).toBeGreaterThan(0),
     )
-    // Rows are fetched by id, however many others the workspace has.
+    // Rows are fetched by id, regardless of how many others the workspace has.
     const isScan = (step: string) => isSlow(step) || /entries_workspaceId_kind/.test(step)
     expect(await slowSteps(holdall.app.db, statements, isScan)).toEqual([])
   })

@@ -85,7 +85,7 @@ test('npm start, and nothing else, starts a server and greets as the pages show'
   await vi.waitFor(() => expect(fetch(`${address}/livez`)).rejects.toThrow(), { timeout: 10_000 })
 })
 
-/** Starts `npm start`, the first command of the README, over a folder of its own. */
+/** Runs `npm start`, as in the README, with a new folder. */
 function start(env: Record<string, string>) {
   const dir = mkdtempSync(join(tmpdir(), 'start-'))
   const stdio = ['ignore', 'pipe', 'inherit'] as const

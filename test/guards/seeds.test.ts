@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 const span = (letter: string, from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, i) => `${letter}${from + i}`)
 
-/** The rows of the three seeds that must work today; the missing ones are planned. */
+/** The rows of the three seeds that must work now; the missing ones are planned. */
 const rows = [
   ...span('A', 1, 17),
   ...span('A', 19, 25),

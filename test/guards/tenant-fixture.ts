@@ -12,7 +12,7 @@ import type { TestServer } from '../support/test-server.ts'
 /** A workspace with one object of each type that has an id. Every name in it contains the mark. */
 export type Place = Awaited<ReturnType<typeof createTenant>>
 
-/** All scopes; a test of a token without one of them leaves it out. */
+/** All scopes; a test of a token without one of them omits it. */
 export const allScopes = [
   'FILES_READ',
   'FILES_WRITE',
@@ -102,7 +102,7 @@ export async function archiveUpload(holdall: TestServer, workspaceId: string, as
   return upload.id
 }
 
-/** A trashed file in a trashed folder, so that it can only be restored elsewhere. */
+/** Creates a trashed file in a trashed folder, so that it can only be restored to another folder. */
 async function createTrashedFileInTrashedFolder(
   holdall: TestServer,
   { workspaceId, mark, as }: { workspaceId: string; mark: string; as: As },

@@ -15,7 +15,7 @@ import { fills, idSlots, selectionOf, withIdIn } from './id-slots.ts'
 import { idsOf, mutations, nodes } from './mutation-cases.ts'
 import { addMember, allScopes, createTenant, giveToken, type Place } from './tenant-fixture.ts'
 
-/** Lists that take ids: with an own id they return something. */
+/** A list that accepts ids; with ids of the own workspace it returns objects. */
 type ListCase = { filter: Record<string, unknown> }
 const entryFilters = (place: Place): ListCase[] => [
   { filter: { within: place.rootId } },
@@ -77,7 +77,7 @@ async function addUser(workspaceId: string, role: string, name: 'outsider' | 'vi
   return { [name]: userId }
 }
 
-/** Every row that belongs to a workspace; only lastUsedAt of tokens may change. */
+/** Returns every row that belongs to a workspace, without lastUsedAt of tokens, which may change. */
 async function readRowsOf(db: Db, workspaceId: string) {
   const tables = [
     'members',
@@ -114,7 +114,7 @@ async function readRowsOf(db: Db, workspaceId: string) {
     rows: (await Promise.all(rows)).map(inOrder),
   }
 }
-/** PostgreSQL returns rows in no particular order. */
+/** Sorts rows, because PostgreSQL returns them in no particular order. */
 const inOrder = <R extends object>(rows: R[]) =>
   rows.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
 const ofOwnEntries = (entries: { id?: unknown }[] = []) => {
@@ -126,7 +126,7 @@ const mutationFields = schema.getMutationType()?.getFields() ?? {}
 const queryFields = schema.getQueryType()?.getFields() ?? {}
 const nodeTypes = schema.getPossibleTypes(schema.getType('Node') as GraphQLInterfaceType)
 
-/** Returns the result of a mutation as codes, of the whole or of each item, and checks for leaks. */
+/** Returns the error codes of a mutation, or those of each item, and checks for leaks. */
 async function outcome(name: string, input: object, token: string | null) {
   const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input!`
   const selection = selectionOf(mutationFields[name]?.type as never, 3)
@@ -140,7 +140,7 @@ async function outcome(name: string, input: object, token: string | null) {
   return { status, codes: codes.length > 0 ? codes : ['OK'], answer }
 }
 
-/** Values that a stranger sent may be repeated to them. */
+/** Expects no data of the workspace in a response. Values that the request contained may be repeated. */
 function expectNoLeak(answer: unknown, sent: unknown) {
   const words = JSON.stringify(sent).match(/"[^"]*"/g) ?? []
   const remaining = words.reduce(
@@ -392,7 +392,7 @@ test('in a PUBLIC workspace anyone can read files, and cannot see people or chan
     }
   }
   for (const [name, { inputs }] of Object.entries(mutations)) {
-    // These concern nothing in a workspace.
+    // These do not concern a workspace.
     if (['createWorkspace', 'revokeAllApiTokens'].includes(name)) continue
     for (const input of inputs(theirs)) {
       const { codes } = await outcome(name, input, null)

@@ -14,7 +14,7 @@ import { until } from './tus.ts'
 const root = join(import.meta.dirname, '../..')
 
 /**
- * Starts three server processes at the same moment, over one database and one folder (or bucket),
+ * Starts three server processes at the same moment, with one database and one folder (or bucket),
  * behind a load balancer. Without ADMIN_TOKEN, `token` is the token that a process printed.
  */
 export async function openCluster({

@@ -2,8 +2,8 @@ import type { Reporter, TestModule } from 'vitest/node'
 import { rows, testsByRow } from '../guards/faults.ts'
 
 /**
- * After `npm test -- faults`: prints each attack and each fault with its number of tests. Prints
- * nothing if other tests ran too.
+ * Prints each attack and each fault with its number of tests, after `npm test -- faults`. Prints nothing if
+ * other tests ran, too.
  */
 export class FaultsReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]) {

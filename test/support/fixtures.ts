@@ -21,7 +21,7 @@ export type Fixtures = {
   raw: { id: string }
   year: { id: string }
   /**
-   * raw/2025/plate.csv, which has two versions, a tag and a linked row, and other.bin beside it, of
+   * raw/2025/plate.csv, which has two versions, a tag and a linked row. The folder also has other.bin, of
    * 1,000 bytes.
    */
   plate: FileHandle

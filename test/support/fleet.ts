@@ -5,8 +5,8 @@ import { serverAt } from './server-at.ts'
 export type Server = Awaited<ReturnType<typeof startServer>>
 
 /**
- * Starts the server in a process of its own, for measurements; `env` and ADMIN_TOKEN are its only
- * variables.
+ * Starts the server in a separate process, for measurements. Its environment is `env`, with defaults for PORT
+ * and LOG_LEVEL.
  */
 export async function startServer(env: NodeJS.ProcessEnv & { ADMIN_TOKEN: string }) {
   const main = join(import.meta.dirname, '../../src/main.ts')

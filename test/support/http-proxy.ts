@@ -6,7 +6,7 @@ export type Passed = { method: string; url: string; headers: IncomingHttpHeaders
 
 /**
  * Starts a proxy that forwards all requests to the server at `endpoint` and records them. If `swallow`
- * returns true, the request is done but its client gets a reset instead of the answer. A request is
+ * returns true, the request is executed, but the client gets a reset instead of the response. A request is
  * forwarded when the promise of `hold` resolves.
  */
 export async function openHttpProxy(
@@ -42,7 +42,7 @@ export async function openHttpProxy(
   }
 }
 
-/** Only after the server has finished it. */
+/** Resets the connection of the client after the server has finished the response. */
 function lose(answer: IncomingMessage, req: IncomingMessage) {
   answer.resume().on('end', () => req.socket.destroy())
 }

@@ -23,14 +23,14 @@ async function newFolder() {
   return dir
 }
 
-/** Creates a database with an id of its own. Returns the variables that name it. */
+/** Creates a database with a new installation id. Returns the variables that name it. */
 export async function createDatabase(): Promise<Env> {
   const { env, ...database } = await newDatabase({ isEmpty: true })
   onTestFinished(() => database[Symbol.asyncDispose]())
   return { DATABASE_URL: env.DATABASE_URL ?? join(await newFolder(), 'holdall.db') }
 }
 
-/** Copies a database, as a backup or a staging copy does. No server may be running over it. */
+/** Copies a database, as a backup or a staging copy does. No server may be using it. */
 export async function copyDatabase({ DATABASE_URL = '' }: Env): Promise<Env> {
   const postgres = inject('postgres')
   if (!postgres) {
@@ -68,7 +68,7 @@ function logged() {
   return { log, lines }
 }
 
-/** Runs a server over the database and the store of `env`; closed when the test ends at the latest. */
+/** Starts a server with the database and the store of `env`, closed when the test ends at the latest. */
 export async function startInstallation(env: Env, { now = Date.now }: { now?: () => number } = {}) {
   const config = readConfig({ ...always, ADMIN_TOKEN, ...env })
   const { log, lines } = logged()
@@ -91,7 +91,7 @@ export type Running = Awaited<ReturnType<typeof startInstallation>>
 export const keysIn = async ({ blobs }: App, place: 'staged' | 'kept'): Promise<string[]> =>
   (await Array.fromAsync(blobs.list(place))).map(({ key }) => key)
 
-/** Returns the error with which a start over `env` fails. */
+/** Returns the error with which a start with `env` fails. */
 export const startErrorOf = (env: Env): Promise<string> =>
   startInstallation(env).then(
     async ({ close }) => {
@@ -103,7 +103,7 @@ export const startErrorOf = (env: Env): Promise<string> =>
 
 const toConfig = (env: Env) => readConfig({ LOG_LEVEL: 'silent', ...env })
 
-/** Returns the codes of fsck's findings over `env`. */
+/** Returns the codes of fsck's findings with `env`. */
 export const fsckCodes = async (env: Env, options: Parameters<typeof inspect>[1] = {}) =>
   (await Array.fromAsync(inspect(toConfig(env), { pauseMs: 5, ...options }))).map(
     ({ code }) => code,

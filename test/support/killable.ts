@@ -11,7 +11,7 @@ import { until } from './tus.ts'
 
 const token = 'killed-again-and-again'
 
-/** Starts the server in a process of its own that can be killed. */
+/** Starts the server in a separate process that can be killed. */
 export async function openProcess(vars: Env = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'holdall-killed-'))
   const database = await newDatabase()

@@ -9,13 +9,13 @@ import { until } from './tus.ts'
 const ADMIN_TOKEN = 'the-kernel-says-no-to-this'
 const root = join(import.meta.dirname, '../..')
 
-/** Whether this user may mount: root, if the container allows it. */
+/** Whether this user may mount file systems: root, if the container allows it. */
 export const canMount =
   spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0
 
 /**
- * Starts the server over the folder `dir` with mounts of its own, after a shell command that prepares
- * them.
+ * Starts the server with the folder `dir` in a separate mount namespace, after the shell command `line`, which
+ * prepares the mounts.
  */
 export async function launchAfter(line: string, dir: string, more: Record<string, string> = {}) {
   const url = `http://127.0.0.1:${await freePort()}`

@@ -10,7 +10,7 @@ export type Env = Record<string, string>
 export type Command = { command?: string; args?: string[]; detached?: boolean }
 
 /**
- * Starts `npm start` with these variables and no others, and records its output; killed when the test
+ * Starts `npm start` with only these variables and records its output. The process is killed when the test
  * ends.
  */
 export function launch(

@@ -1,8 +1,7 @@
 import { type RawBuilder, sql } from 'kysely'
 
 /**
- * Inserts `count` files (at most 999,999) into one folder, as rows without bytes: file-000001.txt and
- * so on.
+ * Inserts `count` files (at most 999,999) into one folder, as rows without bytes: file-000001.txt, …
  */
 export const manyFiles = (
   { workspaceId, folderId }: { workspaceId: string; folderId: string },

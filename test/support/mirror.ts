@@ -15,7 +15,7 @@ export class Mirror {
     }
   }
 
-  /** Removes an entry with everything below it. */
+  /** Removes an entry with its subtree. */
   #drop(id: string) {
     this.tree.delete(id)
     for (const [child, { parentId }] of [...this.tree]) if (parentId === id) this.#drop(child)

@@ -3,8 +3,7 @@ import { readdirSync, readlinkSync } from 'node:fs'
 const fds = '/proc/self/fd'
 
 /**
- * Returns the paths that this process has open, on Linux only. A descriptor that was closed meanwhile
- * gives ''.
+ * Returns the paths that this process has open, on Linux only; '' for a descriptor that was closed meanwhile.
  */
 export const openPaths = (): string[] =>
   process.platform === 'linux' ? readdirSync(fds).map(target) : []

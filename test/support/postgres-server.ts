@@ -9,7 +9,7 @@ import { freePort } from './free-port.ts'
 
 const run = promisify(execFile)
 
-/** PostgreSQL refuses to run as root; this user exists on every Linux. */
+/** The user that runs PostgreSQL, which refuses to run as root; the id exists on every Linux. */
 const unprivilegedUser = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
 
 export type PostgresServer = {
@@ -85,8 +85,8 @@ const flags = (dir: string, settings: Settings) =>
   }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
 
 /**
- * Copies the binaries to where their user may read them, and creates the links that an install without
- * scripts left out.
+ * Copies the binaries to a folder that their user may read, and creates the links that an installation without
+ * scripts lacks.
  */
 async function prepareFolders(dir: string, systemBin?: string) {
   const data = join(dir, 'data')

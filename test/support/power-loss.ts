@@ -18,7 +18,7 @@ import { answerTo, openAfterPowerLoss, openTraced } from './traced.ts'
 import { afterPowerLoss, type Disk, type Luck, noLuck } from './traced-disk.ts'
 import { tusOf, until } from './tus.ts'
 
-/** An upload, and the ids of the requests whose answers promised something. */
+/** An upload, and the ids of the requests whose responses promised durability. */
 type Sent = {
   upload: UploadHandle
   bytes: Buffer
@@ -32,7 +32,7 @@ type Sent = {
 export type Recording = { calls: Call[]; place: string; sent: Sent[]; first: number }
 
 /**
- * Traces a server that gets a file in two PATCHes, an upload that stays unfinished, a second file with
+ * Traces a server that receives a file in two PATCHes, an upload that stays unfinished, a second file with
  * the bytes of the first, and a file that is purged with its bytes.
  */
 export async function recordUploads(sizes: { first: number; cut: number }): Promise<Recording> {
@@ -91,8 +91,8 @@ const patterned = (length: number) => {
 }
 
 /**
- * Returns the lines of the trace at which the power may fail: where most is unsynced, and right after
- * each promise.
+ * Returns the lines of the trace at which the power fails: where most changes are unsynced, and right after each
+ * promise.
  */
 export function powerLossMoments({ calls, place, sent }: Recording): number[] {
   const inPlace = ({ path, strings: [first] }: Call) =>
@@ -114,8 +114,8 @@ export const randomLuck =
     ((createHash('sha256').update(`${seed} ${at}`).digest()[0] ?? 0) & 1) === 1
 
 /**
- * Simulates a loss of power at line `moment`: a server opened on the rest must have all that was
- * promised by then, and continue.
+ * Simulates a loss of power at line `moment`: a server that starts with the remaining data must have everything
+ * that was promised by then, and continue.
  */
 export async function checkAfterPowerLoss(recording: Recording, moment: number, luck = noLuck) {
   const { calls, place, sent } = recording
@@ -134,7 +134,7 @@ export async function checkAfterPowerLoss(recording: Recording, moment: number, 
   return found
 }
 
-/** An upload without a file reports its offset and can be completed. */
+/** Expects that an upload without a file reports its offset and can be completed. */
 async function resumeUpload(
   holdall: TestServer,
   { upload, bytes, patched }: Sent,

@@ -21,7 +21,7 @@ export async function emptyFolder(): Promise<string> {
 const databases = new Map<string | undefined, { DATABASE_URL?: string }>()
 export const databaseOf = (dir: string | undefined) => databases.get(dir) ?? {}
 
-/** Starts `npm start` on a free port with these variables and no others; killed when the test ends. */
+/** Starts `npm start` on a free port with only these variables. It is killed when the test ends. */
 export async function startProcess(env: Record<string, string>) {
   const main = join(import.meta.dirname, '../../src/main.ts')
   const child = spawn(process.execPath, [main], {
@@ -44,7 +44,7 @@ export async function startProcess(env: Record<string, string>) {
     /** Resolves with its exit code. */
     exited,
     signal: (signal: NodeJS.Signals) => void child.kill(signal),
-    /** POSTs GraphQL. Returns the whole result. */
+    /** Sends GraphQL. Returns the whole result. */
     async ask(token: string, query: string, variables: object = {}) {
       const response = await fetch(`${url}/graphql`, {
         method: 'POST',

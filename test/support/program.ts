@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export type Program = Awaited<ReturnType<typeof startProgram>>
 
 /**
- * Starts a server in a process of its own, for measurements: `words` are the arguments of `node`, and
+ * Starts a server in a separate process, for measurements: `words` are the arguments of `node`, and
  * `env` is its whole environment. It must print its address as localhost:PORT.
  */
 export async function startProgram(words: string[], env: NodeJS.ProcessEnv) {

@@ -7,8 +7,8 @@ type Passed = { to: number; method: string; path: string; isOver: boolean }
 
 /**
  * Starts a round-robin load balancer in front of processes at these ports. It tries the next process if
- * a port refuses the connection, and also if the connection breaks before an answer and the request had
- * no body.
+ * a port refuses the connection, and also if the connection breaks before a response and the request had no
+ * body.
  */
 export async function openProxy(ports: readonly number[]) {
   const passed: Passed[] = []

@@ -33,7 +33,7 @@ const folderQuery = `query ($id: ID!) {
 
 /**
  * Reads the whole tree as a client does, and compares it with the totals of every folder and the usage
- * of the workspace. A folder may hold at most 100 entries here, and a file 100 versions.
+ * of the workspace. Supports at most 100 entries per folder and 100 versions per file.
  */
 export async function expectExact(
   holdall: TestServer,

@@ -6,7 +6,7 @@ import { startTestServer, type TestServer } from './test-server.ts'
 
 export const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
-/** Starts a server whose bytes are in a bucket, with a workspace. */
+/** Starts a server that stores bytes in a bucket, with a workspace. */
 export async function startOnS3(env: Env = {}) {
   const holdall = await startTestServer({ env: { ...newS3Prefix(), ...env } })
   const { id: workspaceId } = await createWorkspace(holdall)

@@ -1,8 +1,8 @@
 import type { Reporter, TestCase, TestModule } from 'vitest/node'
 
 /**
- * After `npm test -- seeds`: prints each row of the seeds and whether its tests pass. Prints nothing if
- * other tests ran too.
+ * Prints each row of the seeds and whether its tests pass, after `npm test -- seeds`. Prints nothing if other
+ * tests ran, too.
  */
 export class SeedsReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]) {

@@ -20,8 +20,8 @@ const changes = `openat creat mkdir mkdirat rename renameat renameat2 link linka
   fsync fdatasync sync_file_range sendto sendmsg`
 
 /**
- * Returns a command prefix that records all changes on disk and all socket writes in `file`. The
- * command stays our own child.
+ * Returns a command prefix that records all changes on disk and all socket writes in `file`. The command
+ * remains a direct child of this process.
  */
 export const strace = (file: string): string[] => [
   ...['strace', '-D', '-f', '-y', '-xx', '-s', '100000000', '-o', file],

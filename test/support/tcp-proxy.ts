@@ -2,20 +2,20 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
 /**
- * Fate of some bytes of a client: forwarded; the connection breaks before they are; or after, and
- * before the answer.
+ * Fate of some bytes of a client: they are forwarded, the connection breaks before they are forwarded, or it
+ * breaks after that and before the response.
  */
 export type Fate = 'pass' | 'lost' | 'unanswered'
 
 export type TcpProxy = {
   port: number
-  /** Decides about everything that clients send from now on; until then everything passes. */
+  /** Sets the function that decides the fate of all later bytes of clients; before that all bytes pass. */
   decideFate: (fate: (bytes: Buffer) => Fate) => void
   /** Breaks every connection. */
   cut: () => void
-  /** Stops forwarding without closing connections; new connections are accepted and get no answer. */
+  /** Stops forwarding without closing connections; new connections are accepted and get no response. */
   stall: () => void
-  /** Ends a stall and forwards what waited. */
+  /** Ends a stall and forwards the bytes that waited. */
   resume: () => void
   /** Drops the traffic of all existing connections permanently, without closing them; new ones work. */
   blackHole: () => void

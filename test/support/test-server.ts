@@ -10,9 +10,9 @@ import { s3ForServers } from './s3.ts'
 export type TestServer = Awaited<ReturnType<typeof startTestServer>>
 
 type AskOptions = {
-  /** Another token than the owner's; null: none. */
+  /** Token to use instead of the owner's; null for none. */
   token?: string | null
-  /** Returns the whole result, { data, errors }, and throws nothing. */
+  /** Whether to return the whole result, { data, errors }, instead of throwing errors. */
   expectErrors?: boolean
 }
 type HttpInit = Omit<RequestInit, 'headers'> & {
@@ -27,7 +27,7 @@ type GraphQLProblem = {
 }
 
 /**
- * Starts the whole server on a free port over an empty folder, with a real database; deleted when
+ * Starts the whole server on a free port with an empty folder and a real database, which are deleted when it is
  * disposed.
  */
 export async function startTestServer({
@@ -38,9 +38,9 @@ export async function startTestServer({
 }: {
   now?: () => number
   env?: Env
-  /** Time in which a client must read what is buffered for it, in milliseconds; default one minute. */
+  /** Period of the minimum rate at which clients must read responses, in milliseconds; default one minute. */
   paceMs?: number
-  /** Prepares the folder and the database, which is empty then, before the server opens them. */
+  /** Prepares the folder and the empty database before the server opens them. */
   prepare?: (dir: string, databaseUrl: string | undefined) => Promise<void>
 } = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'holdall-'))
@@ -72,8 +72,7 @@ export async function startTestServer({
   }
 
   /**
-   * Sends a request with the owner's token, or `token`; null: without any. `path` may be an absolute
-   * URL.
+   * Sends a request with the owner's token or with `token`; null sends none. `path` may be an absolute URL.
    */
   function http(
     path: string,
@@ -87,7 +86,7 @@ export async function startTestServer({
     })
   }
 
-  /** POSTs GraphQL. Returns status, headers, data and errors. */
+  /** Sends GraphQL. Returns status, headers, data and errors. */
   async function graphql(
     query: string,
     variables: Record<string, unknown> = {},
@@ -127,7 +126,7 @@ export async function startTestServer({
       if (errors) throw new Error(errors.map(({ message }) => message).join('; '))
       return data
     },
-    /** Closes the server and opens it again on the same port, over the same folder. */
+    /** Closes the server and opens it again on the same port, with the same folder. */
     async restart() {
       await close()
       ;({ app, server, port } = await open(port))

@@ -24,8 +24,8 @@ export const noLuck: Luck = () => false
 
 /**
  * Returns the content of the folder `root`, empty before the first call, after a loss of power at line
- * `moment`: what was synced by then, and of the rest what has `luck`. A sync that had not ended has
- * synced nothing.
+ * `moment`: the changes that were synced by then, and those that `luck` spares. A sync that had not ended has no
+ * effect.
  */
 export function afterPowerLoss(calls: Call[], root: string, moment: number, luck = noLuck): Disk {
   const top: Folder = { kind: 'folder', changes: [] }
@@ -46,7 +46,7 @@ const write: Effect = (present, { name, args, path, strings, result, ended: at }
 const cut: Effect = (present, { args, path, ended: at }) =>
   void fileAt(present, path)?.changes.push({ at, isDurable: false, length: lastNumber(args) })
 
-/** Syncs what was done before it began. */
+/** Syncs the changes made before it began. */
 const sync: Effect = (present, { path, begun }) => {
   const { changes = [] } = present.get(path) ?? {}
   for (const change of changes) change.isDurable ||= change.at < begun
@@ -68,7 +68,7 @@ const rename: Effect = (present, { strings: [from, to], ended: at }) => {
   enter(present, `${to}`, file, at)
   enter(present, `${from}`, null, at)
 }
-/** A second name of the same file. */
+/** Adds a second name of a file. */
 const link: Effect = (present, { strings: [from, to], ended: at }) => {
   const file = fileAt(present, `${from}`)
   if (file) enter(present, `${to}`, file, at)
@@ -128,7 +128,7 @@ function* survivors(
   }
 }
 
-/** Bytes within the length that were never written are zeros. */
+/** Returns the bytes of a file. Bytes within its length that were never written are zeros. */
 function bytesOf({ changes }: File, luck: Luck): Buffer {
   const here = spared(changes, luck)
   const file = Buffer.alloc(Math.max(0, ...here.map(endOf)))

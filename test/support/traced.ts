@@ -33,7 +33,7 @@ export async function openTraced() {
     ...{ PATH: process.env.PATH, DATA_DIR: join(place, 'new/data'), PORT: new URL(url).port },
     DRAIN_SECONDS: '0',
     ...{ ADMIN_TOKEN, LOG_LEVEL: 'error' },
-    // Writes through io_uring are no system calls and would not be traced.
+    // Writes through io_uring are not system calls and would not be traced.
     UV_USE_IO_URING: '0',
   }
   const [command = '', ...args] = [...strace(file), process.execPath, 'src/main.ts']
@@ -59,7 +59,7 @@ export async function openTraced() {
   }
 }
 
-/** Gives each request an id, which its answer repeats; `lastRequestId` returns the last one. */
+/** Gives each request an id, which its response repeats; `lastRequestId` returns the last one. */
 function withRequestIds(holdall: TestServer) {
   const { http } = holdall
   let lastRequestId = ''
@@ -70,7 +70,7 @@ function withRequestIds(holdall: TestServer) {
   return { holdall, lastRequestId: () => lastRequestId }
 }
 
-/** Returns the call that sent the first bytes of an answer. */
+/** Returns the call that sent the first bytes of a response. */
 export function answerTo(calls: Call[], requestId: string): Call {
   const found = calls.find(
     ({ path, strings }) =>
@@ -80,7 +80,7 @@ export function answerTo(calls: Call[], requestId: string): Call {
   return found
 }
 
-/** Opens a server, with a clock one minute ahead, on what a loss of power has left of `place`. */
+/** Opens a server, with a clock one minute ahead, with the data that a loss of power has left of `place`. */
 export async function openAfterPowerLoss(disk: Disk, place: string) {
   await using stack = new AsyncDisposableStack()
   const dir = await mkdtemp(join(tmpdir(), 'holdall-survivor-'))

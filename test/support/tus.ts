@@ -31,7 +31,7 @@ export const metadata = (fields: Record<string, string>) =>
     .map(([key, value]) => `${key} ${Buffer.from(value).toString('base64')}`)
     .join(',')
 
-/** Plain tus requests with the right headers by default; a header that is '' is left out. */
+/** Creates a plain tus client with the correct headers by default; a header with the value '' is omitted. */
 export function tusOf(holdall: TestServer) {
   const send = (
     path: string,
@@ -147,7 +147,7 @@ export class Raw {
   write(bytes: Body) {
     return new Promise<void>((resolve) => this.socket.write(bytes, () => resolve()))
   }
-  /** Status and headers of the answer; status 0 if the connection ended without one. */
+  /** Returns the status and headers of the response; status 0 if the connection ended without one. */
   async answer() {
     await this.#answered
     const [head = ''] = this.received.split('\r\n\r\n')
@@ -162,7 +162,7 @@ export class Raw {
   }
 }
 
-/** Polls until `done` returns true; for what another connection does. */
+/** Polls until `done` returns true, for effects of another connection. Throws after `ms`. */
 export async function until(done: () => Promise<boolean>, ms = 5000): Promise<void> {
   const end = performance.now() + ms
   while (!(await done())) {
@@ -171,7 +171,7 @@ export async function until(done: () => Promise<boolean>, ms = 5000): Promise<vo
   }
 }
 
-/** Serves one upload endpoint (/uploads by default) on a port of its own, with other limits. */
+/** Serves one upload endpoint (/uploads by default) on a separate port, with other limits. */
 export async function serveUploads(
   holdall: TestServer,
   limits: BodyLimits,

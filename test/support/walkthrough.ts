@@ -3,12 +3,12 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 
-/** A block of shell commands of a page, and the output that the page shows below it (empty: none). */
+/** A block of shell commands of a page, and the output that the page shows below it; empty if none. */
 export type Step = { commands: string; shown: string }
 
 /**
  * Returns the ```sh blocks of a Markdown page in their order, each with the ```text block that follows it.
- * Skips blocks that call npm: they install packages, or run in the folder of the sources.
+ * Skips blocks that call npm, because these install packages or run in the folder of the sources.
  */
 export function stepsOf(page: string): Step[] {
   const fences = [...page.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(
@@ -24,8 +24,8 @@ export function stepsOf(page: string): Step[] {
 }
 
 /**
- * Replaces each value that a reader has to fill in (`export WS=ws_…`) by the last value of that beginning in
- * `printed`, all output so far. Throws where nothing begins so.
+ * Replaces each value that a reader has to fill in (`export WS=ws_…`) with the last value with this prefix in
+ * `printed`, the output so far. Throws if there is no such value.
  */
 export function fillIn(commands: string, printed: string): string {
   return commands.replace(/(?<==)([\w:/.-]+)…/g, (_, prefix: string) => {
@@ -61,7 +61,7 @@ export function openShell(dir: string) {
   }
 }
 
-/** Replaces what differs from run to run by a star: addresses, ids, signatures and times. */
+/** Replaces parts that differ between runs with a star: addresses, ids, signatures and times. */
 export function withoutRandomParts(output: string): string {
   return output
     .replaceAll('\r', '')
@@ -77,7 +77,7 @@ export function withoutRandomParts(output: string): string {
     .trim()
 }
 
-/** A pattern for output like the one that is shown, in which … stands for any text. */
+/** Returns a pattern for output like `shown`, in which … matches any text. */
 export function patternOf(shown: string): RegExp {
   const parts = withoutRandomParts(shown).split('…')
   return new RegExp(

@@ -1,7 +1,7 @@
 import { crc32, deflateRawSync } from 'node:zlib'
 import type { TestServer } from './test-server.ts'
 
-/** A member of a ZIP file to write. Fields that are left out get correct values. */
+/** A member of a ZIP file to write. Omitted fields get correct values. */
 export type Member = {
   name: string | Uint8Array
   bytes?: string | Uint8Array
@@ -18,8 +18,7 @@ export type Member = {
 }
 
 /**
- * Returns a ZIP file with exactly these records. `count` is the number of members that its end record
- * claims.
+ * Returns a ZIP file with exactly these records. `count` is the number of members in its end record.
  */
 export function zipOf(members: Member[], { count }: { count?: number } = {}): Buffer {
   const [parts, records]: [Buffer[], Buffer[]] = [[], []]

@@ -59,8 +59,8 @@ export const validateCapped: typeof validate = (schema, document, rules, options
 const costs = new WeakMap<OperationDefinitionNode, number>()
 
 /**
- * Returns the cost of an operation with its variables, or 1 if it cannot be executed, which execution
- * reports.
+ * Returns the cost of an operation with its variables, or 1 if it cannot be executed; execution then reports
+ * the error.
  */
 export function costOf(args: ExecutionArgs): number {
   const operation = getOperationAST(args.document, args.operationName)
@@ -93,7 +93,7 @@ function countCost({ schema, document, operationName, ...args }: ExecutionArgs):
 /** Documents that have passed the checks. */
 const checkedDocuments = new WeakSet<DocumentNode>()
 
-/** Throws QueryTooComplex if a document exceeds a limit. Takes time linear in the number of tokens, once. */
+/** Throws QueryTooComplex if a document exceeds a limit. Takes linear time, once per document. */
 export function checkDocumentLimits(document: DocumentNode): void {
   if (checkedDocuments.has(document)) return
   assertWithinLimits(document)

@@ -16,8 +16,8 @@ const FIELDS_PER_CLOCK_CHECK = 64
 const FIELD_OVERHEAD_BYTES = 4
 
 /**
- * Limits of one execution: objects, bytes and time. costs.ts rejects expensive queries before execution by an
- * estimate; this class counts what the resolvers return. Queries stop at once. A mutation field that has
+ * Limits of one execution: objects, bytes and time. The cost limit rejects expensive queries before execution
+ * by an estimate (costs.ts); this class counts what the resolvers return. Queries stop at once. A mutation field that has
  * started always runs to its end, because a transaction is never abandoned halfway; later mutation fields do
  * not start.
  */

@@ -36,9 +36,9 @@ export type DownloadContext = {
 }
 
 /**
- * Creates the handler of GET and HEAD /download/…: a signed link to one version, or a file id, which a
- * bearer token opens, to the current version. Supports ranges and conditional requests (RFC 9110). An error
- * in the middle of a body destroys the connection.
+ * Creates the handler of GET and HEAD /download/…. A signed link serves one version. A file id serves the
+ * current version, with a bearer token or from a public workspace. Supports ranges and conditional requests
+ * (RFC 9110). An error in the middle of a body destroys the connection.
  */
 export function createDownloadHandler(context: DownloadContext) {
   return async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
@@ -122,7 +122,7 @@ type ResolvedDownload = {
   begin?: (response: FileResponse) => Promise<void>
   /** Checked while bytes are sent: the right of the viewer or of the creator of the link. */
   right: Right
-  /** Who the download log records; absent if `begin` records the download. */
+  /** The downloader for the download log; absent if `begin` records the download. */
   by?: Pick<Download, 'viewer' | 'via' | 'credential'>
   /**
    * Whether the number of downloads is limited, which rules out presigned URLs: they can be used more than
@@ -176,7 +176,7 @@ async function resolveLink(ctx: ServiceContext, token: string): Promise<Resolved
   return { ctx, file, disposition, cacheControl, by, right, link }
 }
 
-/** Reads the share on every request, so that a revoked share opens nothing. */
+/** Reads the share on every request, so that a revoked share serves nothing. */
 async function resolveShare(
   ctx: ServiceContext,
   link: string,

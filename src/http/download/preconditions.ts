@@ -15,7 +15,7 @@ export function evaluatePreconditions(
   return isNotModified(headers, copy) ? 'not modified' : 'send'
 }
 
-/** Steps 1 and 2: If-Match, and only without it If-Unmodified-Since. */
+/** Steps 1 and 2: If-Match, or If-Unmodified-Since if there is no If-Match. */
 function isMatch(headers: IncomingHttpHeaders, copy: Validators): boolean {
   const tags = headers['if-match']
   if (tags !== undefined) return includesTag(tags, copy.etag)
@@ -23,7 +23,7 @@ function isMatch(headers: IncomingHttpHeaders, copy: Validators): boolean {
   return since === null || inSeconds(copy.modifiedAt) <= since
 }
 
-/** Steps 3 and 4: If-None-Match, compared weakly, and only without it If-Modified-Since. */
+/** Steps 3 and 4: If-None-Match, compared weakly, or If-Modified-Since if there is no If-None-Match. */
 function isNotModified(headers: IncomingHttpHeaders, copy: Validators): boolean {
   const tags = headers['if-none-match']
   if (tags !== undefined) return includesTag(tags, copy.etag) || includesTag(tags, `W/${copy.etag}`)

@@ -108,7 +108,7 @@ function isJson(text: string): boolean {
 const badRequest = (status: number, message: string) =>
   new GraphQLError(message, { extensions: { code: 'BAD_REQUEST', http: { status } } })
 
-/** Checks limits before validation, whose rules cost most for the documents that they reject. */
+/** Checks the limits before validation, which takes longest for the documents that it rejects. */
 function useLimits(): Plugin {
   return {
     onParse({ setParseFn }) {
@@ -121,7 +121,7 @@ function useLimits(): Plugin {
   }
 }
 
-/** Charges one point per request, also for invalid ones, and the rest when the cost is known. */
+/** Charges one point for each request, even an invalid one, and the rest once the cost is known. */
 function useRateLimit(log: Log): Plugin<Context & RequestContext> {
   return {
     async onParams({ context, setResult }) {

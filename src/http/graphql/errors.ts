@@ -5,7 +5,10 @@ import { statusOf, translateDatabaseError } from '../errors.ts'
 
 const MAX_MESSAGE_LENGTH = 1000
 
-/** Converts an error for the client, which receives only code and request id of a bug or storage error. */
+/**
+ * Converts an error for the client. Of a bug or a storage error the client receives only the code and the
+ * request id.
+ */
 export function toGraphQLError(error: unknown, log: Log): GraphQLError {
   const cause = translateDatabaseError(causeOf(error))
   if (cause instanceof GraphQLError) return cause
@@ -49,7 +52,8 @@ export const unavailable = () =>
   })
 
 /**
- * Returns one error for a request that exceeds the complexity limit, which graphql reports once per field.
+ * Returns one error for a request that exceeds the complexity limit, which Pothos reports once per root
+ * field, or undefined for other requests.
  */
 export function collapseComplexityErrors(
   errors: readonly GraphQLError[] | undefined,

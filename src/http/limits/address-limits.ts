@@ -5,13 +5,13 @@ import { addressOf, networkOf } from '../client-address.ts'
 import { createConcurrencyLimit } from './concurrency-limit.ts'
 import type { RateLimitCharge } from './rate-limits.ts'
 
-/** Connections per request in flight. Idle connections and requests that get a 429 need one, too. */
+/** Connections per request in flight. Idle connections and requests rejected with 429 need one, too. */
 const CONNECTIONS_PER_REQUEST = 2
 
 /**
  * Limits the requests in flight and the connections of one client address (MAX_REQUESTS_PER_ADDRESS).
  * Behind a trusted proxy the address is the one that the proxy reports, and connections are not limited,
- * because all are the proxy's.
+ * because all of them come from the proxy.
  */
 export function createAddressLimits({ maxRequestsPerAddress, trustProxy }: Config) {
   const max = maxRequestsPerAddress ?? Number.POSITIVE_INFINITY

@@ -12,9 +12,9 @@ export type LinkQuota = {
   /** Consumes `bytes`. Throws RateLimited if fewer are left. 0 bytes always succeed. */
   consume: (link: string, bytes: number) => Promise<{ endsAt: number }>
   /**
-   * Consumes the `bytes` of a response before it is sent, and returns those that were not sent when it
-   * closes. Null for a response of unknown length: it needs at least one byte of quota, and its bytes are
-   * consumed when it closes. Throws RateLimited.
+   * Consumes the `bytes` of a response before it is sent. When the response closes, the bytes that were not
+   * sent are given back. `bytes` is null for a response of unknown length: it needs at least one byte of
+   * quota, and its bytes are consumed when it closes. Throws RateLimited.
    */
   consumeFor: (res: ServerResponse, link: string, bytes: number | null) => Promise<void>
 }
@@ -48,7 +48,7 @@ export function createLinkLimits(app: App): LinkLimits {
   }
 }
 
-/** Creates the quota of LINK_BYTES_PER_DAY; null if it is off. On PostgreSQL all processes share it. */
+/** Creates the quota of LINK_BYTES_PER_DAY, or null if it is off. On PostgreSQL all processes share it. */
 function createLinkQuota({ config, counter, now, log }: App): LinkQuota | null {
   const { linkBytesPerDay: limit } = config
   if (limit === null) return null

@@ -73,7 +73,10 @@ export function unlimited(now: () => number): RateLimitCharge {
   }
 }
 
-/** Other authentication errors are left to the handler, which authenticates again. */
+/**
+ * Returns the key of the caller's counter, and whether its token is invalid. Other authentication errors are
+ * left to the handler, which authenticates again.
+ */
 async function resolveKey(
   req: IncomingMessage,
   authenticate: () => Promise<ServiceContext>,

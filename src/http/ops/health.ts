@@ -3,7 +3,7 @@ import type { App } from '../../app.ts'
 import { ping } from '../../database/database.ts'
 import type { Handler } from '../request-context.ts'
 
-/** Maximum wait of one probe. The query goes on, and a later probe may use its result. */
+/** Maximum wait of one probe. The query continues, and a later probe may use its result. */
 const TIMEOUT_MS = 5_000
 
 /** Answers 200 as long as the process runs. */

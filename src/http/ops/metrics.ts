@@ -66,6 +66,7 @@ export function createMetrics({ db, log, space }: Pick<App, 'db' | 'log' | 'spac
       received.inc({ route }, read)
       sent.inc({ route }, written)
     },
+    /** Returns all metrics in the text format of Prometheus. */
     async text() {
       const swept = sweepState(db)
         .then(sweeper.set)
@@ -77,7 +78,7 @@ export function createMetrics({ db, log, space }: Pick<App, 'db' | 'log' | 'spac
   }
 }
 
-/** Gauges of the sweeper. They come from the database, so every process reports the same values. */
+/** Creates the gauges of the sweeper. Their values are in the database, so all processes report the same. */
 function sweeperGauges(registers: Registry[]) {
   const gauge = (name: string, help: string) => new Gauge({ name, help, registers })
   const paused = gauge(
@@ -97,7 +98,7 @@ function sweeperGauges(registers: Registry[]) {
   }
 }
 
-/** Volumes whose file system does not report free space have no gauges. */
+/** Creates the gauges of the volumes whose file system reports its free space. */
 function gaugeDisks(register: Registry, space: DiskSpace) {
   const gauge = (name: string, help: string, figure: (state: VolumeState) => number) =>
     new Gauge({
@@ -186,7 +187,7 @@ const methodNotAllowed = () =>
     Allow: 'GET, HEAD',
   })
 
-/** Returns a function that returns the bytes of a connection since its last call. */
+/** Creates a function that returns the bytes of a connection since the previous call for it. */
 function createTrafficMeter() {
   const lastOf = new WeakMap<Socket, { read: number; written: number }>()
   return (socket: Socket) => {

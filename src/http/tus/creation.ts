@@ -8,7 +8,7 @@ import { NotFound } from '../../errors.ts'
 import { uploadFromMetadata } from './metadata.ts'
 import type { TusRequestState } from './request-state.ts'
 
-/** Maximum wait for a concatenation. After it the response is sent and the concatenation goes on. */
+/** Maximum wait for a concatenation. The response is then sent, and the concatenation continues. */
 const CONCAT_TIMEOUT_MS = 20_000
 
 /** Creates the upload of a POST and returns its id. */
@@ -19,7 +19,10 @@ export async function createFromRequest(state: TusRequestState): Promise<string>
   return state.upload.id
 }
 
-/** Reads the metadata. Without any, the query of the endpoint may name the workspace. */
+/**
+ * Reads the metadata. If it names no workspace, the query of the URL may, or else the partial uploads or the
+ * token determine it.
+ */
 function readInput({ req, ctx }: TusRequestState, workspaceOfParts: string | null = null) {
   const { searchParams } = new URL(req.url ?? '', 'http://localhost')
   const header = req.headers['upload-metadata']?.toString()
@@ -28,7 +31,10 @@ function readInput({ req, ctx }: TusRequestState, workspaceOfParts: string | nul
 
 type Input = ReturnType<typeof readInput> & { size: number | null }
 
-/** tus: its metadata "SHALL NOT be transferred to the new final upload". HEAD returns it. */
+/**
+ * tus: the metadata of a partial upload "SHALL NOT be transferred to the new final upload". It is stored only
+ * for HEAD.
+ */
 const toPartial = ({ workspaceId, tusMetadata, size }: Input) => ({
   workspaceId,
   tusMetadata,

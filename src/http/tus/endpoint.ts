@@ -59,7 +59,7 @@ export function createTusHandler(
     method: string,
   ) {
     checkVersion(req)
-    // HEAD is free: tus-js-client abandons an upload whose HEAD is answered 429.
+    // HEAD is free: tus-js-client abandons an upload whose HEAD returns 429.
     await context.charge.consume(method === 'HEAD' ? 0 : 1)
     const id = uploadIdFromPath(req, method, app.signingKeys)
     if (closing) throw lockedError('the server is shutting down')
@@ -184,8 +184,8 @@ const confirmable: UploadStatus[] = ['RECEIVED', 'PROCESSING', 'FAILED']
 
 /**
  * Confirms an upload with auto-confirm after its last byte. An empty PATCH at the full offset retries a
- * failed confirm. A PATCH whose upload is not a file yet is 423, as HEAD is, because clients take 204 at
- * the full offset for success.
+ * failed confirm. While the upload is not a file yet, PATCH throws 423, like HEAD, because clients interpret
+ * 204 at the full offset as success.
  */
 async function confirmIfRequested(state: TusRequestState) {
   const { upload, request, ctx } = state
@@ -199,7 +199,7 @@ async function confirmIfRequested(state: TusRequestState) {
   if (request.method === 'PATCH') requireConfirmed(state.upload)
 }
 
-/** Replaces 5xx and 429 of HEAD by 423, because tus-js-client abandons an upload after them. */
+/** Replaces 5xx and 429 of HEAD with 423, because tus-js-client abandons an upload after them. */
 function maskHeadError({ log }: App, error: unknown): unknown {
   const status = statusOf(error)
   if (status < 500 && status !== 429) return error

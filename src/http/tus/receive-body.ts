@@ -17,9 +17,9 @@ import {
 
 /**
  * Appends the body of a PATCH or POST to the upload and returns the new offset. Received bytes are durable
- * before the offset is committed, and the offset is committed before the response is sent, also if the body
- * breaks off, stalls or is aborted. A PATCH whose body was not read completely is 423, with the offset from
- * which to continue.
+ * before the offset is committed, and the offset is committed before the response is sent, even if the body
+ * breaks off, stalls or is aborted. Throws 423 for a PATCH whose body was not read completely; the response
+ * has the offset from which to continue. Throws 413 for a body that exceeds the length of the upload.
  */
 export async function receiveBody(state: TusRequestState, timeouts: BodyTimeouts): Promise<number> {
   const { req, request, ctx, stop } = state
@@ -61,7 +61,8 @@ export async function receiveBody(state: TusRequestState, timeouts: BodyTimeouts
 const hasAllBytes = ({ status }: UploadRow) => !['CREATED', 'RECEIVING'].includes(status)
 
 /**
- * Acquires the lease of a new upload: other clients may find it in the list of uploads before the response.
+ * Acquires the lease of a new upload, because other clients may find the upload in a list before the response
+ * is sent.
  */
 async function acquireLeaseOfNew(state: TusRequestState) {
   const { ctx } = state
@@ -74,7 +75,7 @@ function assertLease({ lease }: TusRequestState) {
   if (lease && !lease.isMine()) throw lockedError(reasons.lost)
 }
 
-/** Commits any offset but the last: a body longer than announced must not complete the upload. */
+/** Commits any offset but the last, because a body longer than announced must not complete the upload. */
 async function commitUpTo(state: TusRequestState, offset: number, end: number) {
   if (offset > end) throw tooLarge(end)
   if (offset < end) await commit(state, offset)

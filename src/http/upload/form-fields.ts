@@ -15,7 +15,7 @@ export const fieldReader =
   (name) =>
     fields.get(name) || query.get(name) || null
 
-/** Returns the workspace of the form, the query or the token, or null if none names it (yet). */
+/** Returns the workspace of the fields read so far, the query or the token, or null if none names it. */
 export const workspaceFrom = (field: FieldReader, viewer: Viewer) =>
   field('workspaceId') ?? viewer?.workspaceId ?? null
 

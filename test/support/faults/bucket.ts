@@ -46,14 +46,14 @@ function stepOf({ method, path, query = {} }: Request) {
   return step('bucket', `${method} ${what.join(' ')} ${path.split('/').at(-2)}`, { lasts })
 }
 
-/** Reads the answer and discards it. */
+/** Reads the response and discards it. */
 const discardBody = ({ response: { body } }: Answer) => readBytes(body)
 
 async function readBytes(body: unknown): Promise<Buffer> {
   return body instanceof Readable ? Buffer.concat(await body.toArray()) : Buffer.alloc(0)
 }
 
-/** A stream runs once: the part that was sent cannot be sent again. */
+/** Consumes the first chunk of the body. A stream is read only once, so this chunk cannot be sent again. */
 async function readHalf({ body }: Request) {
   if (body instanceof Readable) for await (const _ of body) break
 }
@@ -79,7 +79,7 @@ async function replaceETag({ response }: Answer): Promise<Answer> {
   return { response }
 }
 
-/** The SDK corrects its clock by the Date header. An answer to HEAD has no body. */
+/** Has a Date header, by which the SDK corrects its clock. A response to HEAD has no body. */
 const errorAnswer = ({ method }: Request, statusCode: number, code: string): Answer => {
   const xml = `<?xml version="1.0"?><Error><Code>${code}</Code><Message>${code}</Message></Error>`
   const body = method === 'HEAD' ? '' : xml

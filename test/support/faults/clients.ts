@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { TestServer } from '../test-server.ts'
 import { tusOf } from '../tus.ts'
 
-/** Result of a request: `code` is null on success, an error code, or GONE if no answer came. */
+/** Result of a request: `code` is null on success, an error code, or GONE without a response. */
 export type Answer = { code: string | null; status: number; text: string }
 
 export const done: Answer = { code: null, status: 200, text: '' }
@@ -28,7 +28,7 @@ export async function mutate(holdall: TestServer, name: string, input: object, m
 
 async function answerOf(response: Response): Promise<Answer> {
   const text = await response.text().catch(() => '')
-  // A process that is killed while it answers leaves a truncated body.
+  // A process that is killed while it responds leaves a truncated body.
   if (text === '' || !text.trimEnd().endsWith('}')) return noAnswer('the answer is truncated')
   const { data, errors } = JSON.parse(text) as { data?: Record<string, any>; errors?: any[] }
   const payload = Object.values(data ?? {})[0]
@@ -65,12 +65,11 @@ export async function send(
 }
 
 /**
- * How long a client waits for an upload to become a file; longer than the delay of a confirm after a
- * fault.
+ * Maximum wait of a client for an upload to become a file; longer than the delay of a confirm after a fault.
  */
 const MAX_WAIT_MS = 15_000
 
-/** Sends an upload that confirms itself, and repeats on 423 as tus-js-client does. */
+/** Sends an upload with auto-confirm, and retries after 423 as tus-js-client does. */
 export async function sendAndWait(
   holdall: TestServer,
   upload: { url: string; bytes: Buffer },

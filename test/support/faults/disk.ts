@@ -52,7 +52,7 @@ function patch(on: object, name: string, traits: Traits | ((args: any[]) => Trai
   }
 }
 
-/** A full disk writes a part of the buffers, and fails with ENOSPC on the next call. */
+/** Simulates a full disk: it writes a part of the buffers, and fails with ENOSPC on the next call. */
 function patchWritev(handles: { writev: Call }) {
   const { writev } = handles
   handles.writev = function (this: unknown, buffers: Buffer[], position: number) {
@@ -78,7 +78,7 @@ function patchMkdirSync() {
     })) as typeof mkdirSync
 }
 
-/** fs.open, with which path streams begin. */
+/** Patches fs.open, which streams of a path call first. */
 function patchOpen() {
   const { open } = fs
   const act = open as Call

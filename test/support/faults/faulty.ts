@@ -56,8 +56,8 @@ export async function openFaulty({
   let clock = 0
 
   /**
-   * Starts the process; throws Ended if it exits before it listens. `fault` strikes a step of the start
-   * itself.
+   * Starts the process. Throws ServerExited if it exits before it listens. `fault` strikes a step of the
+   * start itself.
    */
   async function start(fault?: Armed) {
     const preload = fileURLToPath(new URL('./preload.ts', import.meta.url))
@@ -78,8 +78,7 @@ export async function openFaulty({
   }
 
   /**
-   * Moves leases and jobs back on PostgreSQL, whose own clock decides about them; the preload cannot
-   * move it.
+   * Moves leases and jobs back in time on PostgreSQL. They follow its clock, which the preload cannot move.
    */
   async function expireLeases() {
     const { DATABASE_URL } = database.env
@@ -102,7 +101,7 @@ export async function openFaulty({
   /** Arms a fault, or none. Returns the tally so far; null if the process is dead. */
   async function arm(next: Armed | null): Promise<Tally | null> {
     if (!next) await expireLeases()
-    // No await may stand between this check and the exit listener.
+    // There must be no await between this check and the exit listener.
     if (!child?.connected || child.exitCode !== null || child.signalCode !== null) return null
     const answered = new AbortController()
     const { signal } = answered
@@ -129,7 +128,7 @@ export async function openFaulty({
       Array.fromAsync(
         inspect(readConfig({ ...vars, LOG_LEVEL: 'silent' }), { pauseMs: 20, ...options }),
       ),
-    /** What `npm run fsck -- --sweep` does beside it. */
+    /** Sweeps as `npm run fsck -- --sweep` does. */
     sweep: (graceMs: number) => sweep(readConfig({ ...vars, LOG_LEVEL: 'silent' }), graceMs),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }

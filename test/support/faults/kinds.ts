@@ -3,18 +3,18 @@ export type Step = {
   where: 'disk' | 'sqlite' | 'postgres' | 'bucket'
   /** Name of the call, or the beginning of the statement. */
   name: string
-  /** It changes something that outlives a crash. */
+  /** Whether it changes data that outlives a crash. */
   lasts: boolean
   /**
-   * It only makes data safe from a loss of power; a killed process loses no byte that the system has
-   * taken.
+   * Whether it only protects data from a loss of power; a killed process loses no byte that the kernel has
+   * accepted.
    */
   syncs: boolean
-  /** It allocates disk space. */
+  /** Whether it allocates disk space. */
   wantsRoom: boolean
-  /** It opens a file descriptor. */
+  /** Whether it opens a file descriptor. */
   opens: boolean
-  /** It changes rows, possibly within a transaction. */
+  /** Whether it changes rows, possibly within a transaction. */
   writes: boolean
 }
 export type Traits = Partial<Omit<Step, 'where' | 'name'>>
@@ -35,7 +35,7 @@ export const canStrike = {
     lasts && (where === 'sqlite' || where === 'postgres'),
   /** Only after a change in the bucket. */
   KILL_AFTER_BUCKET: ({ where, lasts }: Step) => lasts && where === 'bucket',
-  /** Before any other lasting step the state equals that after the previous one. */
+  /** Only before a commit: before any other lasting step the state is that after the previous one. */
   KILL_BEFORE_COMMIT: ({ name }: Step) => /^commit/i.test(name),
   /** Also between steps that change nothing. */
   KILL_ANYWHERE: () => true,
@@ -52,24 +52,24 @@ export const canStrike = {
   EROFS: ({ where, lasts }: Step) => where !== 'bucket' && lasts,
   /** Another session holds the lock for longer than any timeout. */
   BUSY: ({ where, writes, lasts }: Step) => (where === 'sqlite' ? lasts : writes),
-  /** No answer, and nothing was done. */
+  /** No response, and the step was not executed. */
   TIMEOUT: ({ where }: Step) => where === 'postgres' || where === 'bucket',
   RESET: ({ where, writes }: Step) => where === 'bucket' || (where === 'postgres' && writes),
-  /** It was done, and the answer is an error. */
+  /** The step was executed, and the response is an error. */
   LOST: ({ where, lasts }: Step) => lasts || where === 'bucket',
   /** The connection breaks before or after a step that changes nothing. */
   RESET_IN_PASSING: ({ where, writes }: Step) => where === 'postgres' && !writes,
   LOST_IN_PASSING: ({ where, lasts }: Step) => where === 'postgres' && !lasts,
-  /** S3's answers for being overloaded and for an internal error. */
+  /** The responses of S3 for an overload and for an internal error. */
   SLOW_DOWN: ({ where }: Step) => where === 'bucket',
   INTERNAL_ERROR: ({ where }: Step) => where === 'bucket',
-  /** The bucket has done it, and the answer is lost. */
+  /** The bucket has executed the request, and the response is lost. */
   UNHEARD: ({ where }: Step) => where === 'bucket',
   /** The connection breaks while the body is sent. */
   CUT_SENDING: ({ where, name }: Step) => where === 'bucket' && /^PUT /.test(name),
-  /** Nothing was done, and the answer begins with status 200. */
+  /** The request was not executed, and the response begins with status 200. */
   ERROR_IN_200: ({ where, name }: Step) => where === 'bucket' && completes.test(name),
-  /** It was done, and the answer has the ETag of another object or part. */
+  /** The request was executed, and the response has the ETag of another object or part. */
   WRONG_ETAG: ({ where, name }: Step) =>
     where === 'bucket' && (/^PUT /.test(name) || completes.test(name)),
   /** An object that exists is not visible yet. */

@@ -17,15 +17,15 @@ export type Operation = {
   act: (holdall: TestServer, subject: Subject) => Promise<Answer>
   /** Error code of the operation if it is repeated after success. */
   already: string | null
-  /** The paths in the workspace afterwards. */
+  /** The paths in the workspace after the operation. */
   paths: string[]
-  /** Intermediate states are visible before it is done. */
+  /** Whether intermediate states are visible before it is complete. */
   grows?: boolean
-  /** It reserves room for its bytes, which is released when it is cancelled or expires. */
+  /** Whether it reserves space for its bytes, which is released when it is cancelled or expires. */
   reserves?: boolean
-  /** Steps of background jobs count too. */
+  /** Whether steps of background jobs count, too. */
   everywhere?: boolean
-  /** What the client does next, which must succeed. */
+  /** The next action of the client, which must succeed. */
   finish?: (holdall: TestServer, subject: Subject) => Promise<Answer>
 }
 

@@ -84,7 +84,7 @@ function requireDone({ code, text }: Answer) {
   if (code !== null) throw new Error(`${code}: ${text}`)
 }
 
-/** The operations on a file that the bucket takes in three parts. */
+/** The operations on a file that is sent to the bucket in three parts. */
 export const inParts: Operation[] = [
   {
     name: 'PATCH (three parts)',

@@ -16,8 +16,7 @@ export type Plan = {
 }
 
 /**
- * Injects each kind of fault into each operation. Returns the injected faults; throws the first harm
- * found.
+ * Injects each kind of fault into each operation. Returns the injected faults. Throws at the first violation.
  */
 export async function injectFaults({
   operations,

@@ -2,13 +2,13 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { type Armed, canStrike, type Fault, isKill, type Step, type Tally } from './kinds.ts'
 
 /*
- * Counts the steps of this process and strikes the armed one. Every patched call goes through here.
- * Only steps of a request count, or all of them if `everywhere` is set: the server has background work
- * of its own.
+ * Counts the steps of this process and strikes the armed one. Every patched call passes through this module.
+ * Only the steps of requests count, because the server also has background work; with `everywhere` all steps
+ * count.
  */
 
 const requests = new AsyncLocalStorage<true>()
-/** Polling the job queue is no step of an operation. */
+/** Statements that poll the job queue, which are not steps of an operation. */
 const jobQueue = /"jobs"/
 
 let armed: Armed | null = null
@@ -69,7 +69,7 @@ export async function applyFault<T>(
   if (!strikesAfterwards(fault)) throw error(fault)
   const outcome = await act()
   if (isKill(fault)) killSelf()
-  // Closes the file that was opened; the caller never gets its handle.
+  // Closes the file, because the caller never receives its handle.
   if (outcome instanceof Object && 'fd' in outcome) await (outcome as any).close()
   throw error(fault)
 }

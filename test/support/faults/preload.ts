@@ -8,9 +8,9 @@ import { patchPostgres } from './rows-postgres.ts'
 import { patchSqlite } from './rows-sqlite.ts'
 
 /*
- * Preloaded with `node --import`: patches the lowest calls of the server so that a test can make one of
- * them fail. It is no part of the product. FAULTS arms a fault for the start; FAULTS_CLOCK moves the
- * clock ahead by milliseconds.
+ * Preloaded with `node --import`: patches the lowest-level calls of the server, so that a test can make one
+ * of them fail. It is not part of the product. FAULTS arms a fault for the start; FAULTS_CLOCK moves the
+ * clock ahead by this number of milliseconds.
  */
 
 /** Longer than any lease, so that a restarted server finds the leases of the dead process expired. */
@@ -27,7 +27,7 @@ moveClockAhead()
 speedUpJobs()
 if (FAULTS) arm(JSON.parse(FAULTS) as Armed)
 
-/** null disarms. The answer is the tally so far. */
+/** Arms a fault, or disarms with null and moves the clock past all leases. The reply is the tally so far. */
 process.on('message', (next: Armed | null) => {
   if (!next) late += DOWN_MS
   process.send?.(arm(next))
@@ -46,7 +46,7 @@ function markRequests() {
 
 function notifyListening() {
   process.send?.('listening')
-  // Saves the compile cache now, as a killed process saves none.
+  // Saves the compile cache now, because a killed process does not save it.
   flushCompileCache()
 }
 
@@ -55,7 +55,7 @@ function moveClockAhead() {
   Date.now = () => now() + late
 }
 
-/** The server polls its jobs each second; here it polls at once. */
+/** Makes the server poll its jobs at once instead of every second. */
 function speedUpJobs() {
   const later = globalThis.setTimeout
   const hurried = (act: () => void, ms?: number, ...args: unknown[]) =>

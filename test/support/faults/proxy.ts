@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net'
 import { Transform } from 'node:stream'
 
 /**
- * Fate of a request: its body or its answer is cut after some bytes, or it is answered without being
- * forwarded.
+ * Fate of a request: its body or its response is cut after some bytes, or the proxy responds without
+ * forwarding it.
  */
 export type Fate =
   | { cutRequestAfter: number }
@@ -66,7 +66,7 @@ function cutting(after: number | null, { socket }: IncomingMessage) {
       passed += chunk.length
       if (after === null || passed <= after) return done(null, chunk)
       socket.resetAndDestroy()
-      // Waits for the rest of the body, which never comes.
+      // Waits for the rest of the body, which never arrives.
     },
   })
 }

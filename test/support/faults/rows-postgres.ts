@@ -51,7 +51,7 @@ const cut = (client: Client) =>
 const raising = (state: string, fault: Fault) =>
   `do $$ begin raise exception '${fault}, injected' using errcode = '${state}'; end $$`
 
-/** Within a transaction only its commit lasts. */
+/** Describes a statement as a step. Within a transaction only the commit lasts. */
 function stepOf(client: Client, text: string) {
   const isCommit = /^\s*commit/i.test(text)
   const writes = isCommit || !/^\s*(select|begin|start|rollback|set|listen|unlisten)/i.test(text)

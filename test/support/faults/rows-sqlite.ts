@@ -34,7 +34,7 @@ export function patchSqlite(): void {
   }
 }
 
-/** A commit lasts, and so does a change outside of a transaction; these allocate disk space. */
+/** Describes a statement as a step. Commits, and changes outside of transactions, last and allocate space. */
 function stepOf({ source, readonly, database }: Statement) {
   const isCommit = /^\s*commit/i.test(source)
   const writes = isCommit || !(readonly || /^\s*(begin|rollback|pragma)/i.test(source))
@@ -43,7 +43,7 @@ function stepOf({ source, readonly, database }: Statement) {
   return step('sqlite', name, { writes, lasts, wantsRoom: lasts })
 }
 
-/** In half of the cases SQLite has already rolled back. */
+/** Returns an error of SQLite. In half of the cases SQLite has already rolled back. */
 function sqliteError(fault: Fault, { database, source }: Statement) {
   const [code, words] = codes[fault] ?? ['SQLITE_ERROR', fault]
   const isRollback = /^\s*rollback/i.test(source)

@@ -27,8 +27,7 @@ export async function olderFolder(upTo: string): Promise<{ dir: string } & Async
 }
 
 /**
- * Strikes each step of a first start, over nothing or over a copy of `from`; the next start must
- * recover.
+ * Strikes each step of a first start with an empty folder or a copy of `from`; the next start must recover.
  */
 export async function injectIntoStart(
   fault: Fault,

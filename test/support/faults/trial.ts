@@ -37,9 +37,9 @@ export async function baselineOf(faulty: Faulty, operation: Operation): Promise<
 }
 
 /**
- * Runs the operation with the armed fault, and again without, as a client does. It must be done fully
- * or not at all, and then fully; with `recovers` already the first time. Returns whether a step was
- * struck.
+ * Runs the operation with the armed fault, and retries it without, as a client does. The first run must have
+ * its full effect or none, and the retry its full effect; with `recovers` the first run must succeed. Returns
+ * whether a step was struck.
  */
 export async function tryOnce(
   faulty: Faulty,
@@ -54,8 +54,7 @@ export async function tryOnce(
   if (operation.everywhere) await sleep(BACKGROUND_WORK_MS)
   const checkView = async () =>
     checkFullyOrNotAtAll(baseline, await viewOf(faulty.holdall, subject.workspaceId), answer)
-  // A full disk must not prevent reads. A reservation is cancelled as soon as rows can be written
-  // again.
+  // A full disk must not prevent reads. A reservation can be cancelled once rows can be written again.
   if (armed.isPermanent)
     checkFullyOrNotAtAll(baseline, await viewUnreserved(faulty.holdall, subject, operation), answer)
   const tally = await faulty.arm(null)
@@ -120,7 +119,7 @@ function checkAnswer({ code, status, text }: Answer, isDead: boolean, { fault }:
     `${status} ${code}: ${text}`,
   )
   assert.doesNotMatch(text, secrets)
-  // Temporary errors are 503 where the endpoint has statuses.
+  // Temporary errors are 503 if the endpoint returns statuses.
   if (retryableFaults.includes(fault))
     assert.ok(status === 200 || status === 503, `${status} ${code}`)
   // RFC 4918 §11.5: insufficient storage.
@@ -128,8 +127,8 @@ function checkAnswer({ code, status, text }: Answer, isDead: boolean, { fault }:
 }
 
 /**
- * Checks that no partial result is visible and that the answer is true; an upload may grow. Returns
- * whether it is done.
+ * Checks that no partial result is visible and that the response matches the state; an upload may grow.
+ * Returns whether the operation has taken effect.
  */
 function checkFullyOrNotAtAll(
   { operation, before, after }: Baseline,

@@ -10,8 +10,7 @@ const query = `query ($id: ID!) { workspace(by: { id: $id }) {
 } }`
 
 /**
- * Everything that a client sees of a workspace, without ids and times, so that two equal states compare
- * equal.
+ * Everything that a client sees of a workspace, without ids and times, so that equal states compare equal.
  */
 export type View = {
   entries: Record<string, unknown>
@@ -35,15 +34,15 @@ export async function viewOf(holdall: TestServer, id: string): Promise<View> {
   }
 }
 
-/** Without what follows later: unreferenced bytes are swept in time. */
+/** Returns a view without the stored bytes: unreferenced bytes are swept later. */
 export const withoutStoredBytes = ({ usage: { storedBytes: _, ...usage }, ...view }: View) => ({
   ...view,
   usage,
 })
 
 /**
- * Without the uploads that hold room for an interrupted import; they stay until they are cancelled or
- * expire.
+ * Returns a view without the uploads that reserve space for an interrupted import; they remain until they are
+ * cancelled or expire.
  */
 export function withoutReservations(view: View): View {
   const uploads = view.uploads.filter(({ transport }) => transport !== 'FORM')

@@ -45,14 +45,14 @@ export const formatCounts = (counts: FaultCounts): string[] =>
     return `${operation}: ${each.join(', ')}`
   })
 
-/** Only unreferenced bytes may be wrong after a crash or fault; once those are swept, nothing is. */
+/** Expects only unreferenced bytes after a crash or fault, and no finding once they are swept. */
 async function expectCleanFsck(faulty: Faulty): Promise<void> {
   const everything = { deep: true, graceMs: -1e12 }
   const found = await faulty.findings({ ...everything, repair: true })
   const others = found.filter(({ code }) => !/^BYTES_(STAGED|KEPT)_UNKNOWN$/.test(code))
   if (others.length > 0) throw new Error(`fsck: ${JSON.stringify(others)}`)
   if (found.length === 0) return
-  // Among so few objects they may be too many to be moved unasked.
+  // Among so few objects they may be too many for an unconfirmed sweep.
   await faulty.sweep(everything.graceMs)
   const left = await faulty.findings(everything)
   if (left.length > 0) throw new Error(`fsck after the repair: ${JSON.stringify(left)}`)
