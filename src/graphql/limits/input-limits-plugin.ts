@@ -28,7 +28,7 @@ class InputLimitsPlugin<T extends Types> extends BasePlugin<T> {
   override afterBuild(schema: GraphQLSchema): GraphQLSchema {
     const missing = missingLimits(schema)
     if (missing.length === 0) return schema
-    throw new Error(`declare limits in graphql/input-limits.ts: ${missing.join('; ')}`)
+    throw new Error(`declare limits in graphql/limits/input-limits.ts: ${missing.join('; ')}`)
   }
 }
 
