@@ -9,7 +9,8 @@ import { mutations, nodes } from './mutation-cases.ts'
 /** Result of a request: an error code of GraphQL, or the HTTP status. */
 type Result = string | number
 /**
- * Tries an operation as an actor. Returns several results if the input can refer to the object in several ways.
+ * Tries an operation as an actor. Returns several results if the input can refer to the object in several
+ * ways.
  */
 export type Case = (holdall: TestServer, column: Column, mayEnter: boolean) => Promise<Result[]>
 

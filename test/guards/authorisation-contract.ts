@@ -12,8 +12,9 @@ export type Cell = '✓' | '401' | '403' | '404'
 type Who = WorkspaceRole | 'reader' | 'anyone' | 'never' | 'operator' | 'firstOwner'
 /**
  * `open`: for anyone with the URL. `asks`: fails with 401 without a token. `hides`: an object that may not be
- * seen is reported as not found. `hidesRole`: as `hides`, if only the role is missing. `own`: for the viewer's
- * own objects. `reads`: also requires scope FILES_READ. `unbound`: not with a token bound to a workspace.
+ * seen is reported as not found. `hidesRole`: as `hides`, if only the role is missing. `own`: for the
+ * viewer's own objects. `reads`: also requires scope FILES_READ. `unbound`: not with a token bound to a
+ * workspace.
  */
 type Flag = 'open' | 'asks' | 'hides' | 'hidesRole' | 'own' | 'reads' | 'unbound'
 export type Rule = { who: Who; scope: ApiScope | null; flags: readonly Flag[] }
@@ -22,8 +23,8 @@ const rule = (who: Who, scope: ApiScope | null, ...flags: Flag[]): Rule => ({ wh
 const open = rule('anyone', null, 'open')
 
 /**
- * Role and scope of each mutation, as its description in schema.graphql says. The order ensures that the objects
- * of each mutation still exist.
+ * Role and scope of each mutation, as its description in schema.graphql says. The order ensures that the
+ * objects of each mutation still exist.
  */
 export const mutationRules: Record<string, Rule> = {
   createWorkspace: rule('anyone', 'WORKSPACES_WRITE', 'unbound', 'asks'),

@@ -45,7 +45,8 @@ describe('S8: one function decides about access', () => {
       'src/domains/workspaces/reads.ts',
       // createWorkspace.
       'src/domains/workspaces/writes.ts',
-      // The download link in the response to an upload, for viewers who may read, and the scope of every field.
+      // The download link in the response to an upload, for viewers who may read, and the scope of every
+      // field.
       'src/graphql/field-policy.ts',
       'src/http/upload/file-json.ts',
     ])

@@ -32,7 +32,8 @@ const bare = (type: GraphQLInputType): GraphQLInputType =>
   isNonNullType(type) ? bare(type.ofType) : type
 
 /**
- * Returns inputs of a type that have the expensive text in one field each, and otherwise only required fields.
+ * Returns inputs of a type that have the expensive text in one field each, and otherwise only required
+ * fields.
  */
 function slotsOf(type: GraphQLInputType, name: string): Slot[] {
   const inner = bare(type)

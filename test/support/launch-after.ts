@@ -14,8 +14,8 @@ export const canMount =
   spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0
 
 /**
- * Starts the server with the folder `dir` in a separate mount namespace, after the shell command `line`, which
- * prepares the mounts.
+ * Starts the server with the folder `dir` in a separate mount namespace, after the shell command `line`,
+ * which prepares the mounts.
  */
 export async function launchAfter(line: string, dir: string, more: Record<string, string> = {}) {
   const url = `http://127.0.0.1:${await freePort()}`

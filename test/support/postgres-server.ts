@@ -85,8 +85,8 @@ const flags = (dir: string, settings: Settings) =>
   }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
 
 /**
- * Copies the binaries to a folder that their user may read, and creates the links that an installation without
- * scripts lacks.
+ * Copies the binaries to a folder that their user may read, and creates the links that an installation
+ * without scripts lacks.
  */
 async function prepareFolders(dir: string, systemBin?: string) {
   const data = join(dir, 'data')

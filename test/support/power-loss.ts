@@ -91,8 +91,8 @@ const patterned = (length: number) => {
 }
 
 /**
- * Returns the lines of the trace at which the power fails: where most changes are unsynced, and right after each
- * promise.
+ * Returns the lines of the trace at which the power fails: where most changes are unsynced, and right
+ * after each promise.
  */
 export function powerLossMoments({ calls, place, sent }: Recording): number[] {
   const inPlace = ({ path, strings: [first] }: Call) =>
@@ -114,8 +114,8 @@ export const randomLuck =
     ((createHash('sha256').update(`${seed} ${at}`).digest()[0] ?? 0) & 1) === 1
 
 /**
- * Simulates a loss of power at line `moment`: a server that starts with the remaining data must have everything
- * that was promised by then, and continue.
+ * Simulates a loss of power at line `moment`: a server that starts with the remaining data must have
+ * everything that was promised by then, and continue.
  */
 export async function checkAfterPowerLoss(recording: Recording, moment: number, luck = noLuck) {
   const { calls, place, sent } = recording

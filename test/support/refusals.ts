@@ -8,8 +8,8 @@ import type { TestServer } from './test-server.ts'
 type As = { token?: string | null }
 
 /**
- * Fields of each error besides code, message, path and retryable. Fields with one name and different types are
- * aliased.
+ * Fields of each error besides code, message, path and retryable. Fields with one name and different types
+ * are aliased.
  */
 const fields: Record<string, string> = {
   NotFoundError: 'id',

@@ -27,8 +27,8 @@ type GraphQLProblem = {
 }
 
 /**
- * Starts the whole server on a free port with an empty folder and a real database, which are deleted when it is
- * disposed.
+ * Starts the whole server on a free port with an empty folder and a real database, which are deleted when
+ * it is disposed.
  */
 export async function startTestServer({
   now = Date.now,

@@ -24,8 +24,8 @@ export const noLuck: Luck = () => false
 
 /**
  * Returns the content of the folder `root`, empty before the first call, after a loss of power at line
- * `moment`: the changes that were synced by then, and those that `luck` spares. A sync that had not ended has no
- * effect.
+ * `moment`: the changes that were synced by then, and those that `luck` spares. A sync that had not ended
+ * has no effect.
  */
 export function afterPowerLoss(calls: Call[], root: string, moment: number, luck = noLuck): Disk {
   const top: Folder = { kind: 'folder', changes: [] }

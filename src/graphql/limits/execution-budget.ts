@@ -17,9 +17,9 @@ const FIELD_OVERHEAD_BYTES = 4
 
 /**
  * Limits of one execution: objects, bytes and time. The cost limit rejects expensive queries before execution
- * by an estimate (costs.ts); this class counts what the resolvers return. Queries stop at once. A mutation field that has
- * started always runs to its end, because a transaction is never abandoned halfway; later mutation fields do
- * not start.
+ * by an estimate (costs.ts); this class counts what the resolvers return. Queries stop at once. A mutation
+ * field that has started always runs to its end, because a transaction is never abandoned halfway; later
+ * mutation fields do not start.
  */
 export class ExecutionBudget {
   /** Why no further field is resolved, or null while the execution continues. */
