@@ -307,7 +307,7 @@ export class Unavailable extends DomainError {
   override readonly retryable = true
   readonly retryAfterSeconds = 1
   constructor(cause: unknown) {
-    super('the database is temporarily unavailable; try again')
+    super('the database cannot be used at the moment; try again')
     this.cause = cause
   }
 }

@@ -230,7 +230,7 @@ describe('rejects', () => {
     async () => {
       const dir = `${holdall.dir}/empty`
       const { code, stderr } = await runAdmin({ dir, databaseUrl: undefined }, 'users', 'list')
-      expect([code, stderr]).toEqual([1, expect.stringContaining('is not there')])
+      expect([code, stderr]).toEqual([1, expect.stringContaining('does not exist')])
       await expect(rm(dir, { recursive: true })).rejects.toThrow('ENOENT')
     },
   )

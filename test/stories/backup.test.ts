@@ -313,7 +313,7 @@ describe('what a backup is', () => {
     const nowhere = { DATA_DIR: join(await emptyFolder(), 'mistyped') }
     expect(await run('backup', [await newDir()], nowhere)).toMatchObject({
       code: 2,
-      output: expect.stringContaining('is not there'),
+      output: expect.stringContaining('does not exist'),
     })
     expect(existsSync(nowhere.DATA_DIR)).toBe(false)
     expect(await run('backup', [], env)).toMatchObject({
