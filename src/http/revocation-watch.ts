@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { NotFound } from '../errors.ts'
 import { sentBytesOf } from './download/stalled-responses.ts'
+import { createWatchTimer } from './watch-timer.ts'
 
 const INTERVAL_MS = 5_000
 
@@ -19,7 +20,7 @@ export type RevocationWatch = ReturnType<typeof createRevocationWatch>
  */
 export function createRevocationWatch() {
   const running = new Map<ServerResponse, { right: Right; sentBytes: number }>()
-  let timer: NodeJS.Timeout | undefined
+  const timer = createWatchTimer(running, INTERVAL_MS, checkAll)
 
   function checkAll() {
     const active = [...running.keys()].filter(hasSent)
@@ -47,12 +48,10 @@ export function createRevocationWatch() {
     /** Watches the right until the response closes. */
     follow(res: ServerResponse, right: Right) {
       running.set(res, { right, sentBytes: 0 })
-      timer ??= setInterval(checkAll, INTERVAL_MS).unref()
+      timer.start()
       res.once('close', () => {
         running.delete(res)
-        if (running.size > 0) return
-        clearInterval(timer)
-        timer = undefined
+        timer.stopIfIdle()
       })
     },
   }

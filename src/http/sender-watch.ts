@@ -1,5 +1,6 @@
 import type { Db } from '../database/database.ts'
 import { findRevokedTokens } from '../domains/accounts/reads.ts'
+import { createWatchTimer } from './watch-timer.ts'
 
 const INTERVAL_MS = 5_000
 /** Tokens checked per statement. */
@@ -12,7 +13,8 @@ export type SenderWatch = ReturnType<typeof createSenderWatch>
  */
 export function createSenderWatch(db: Db) {
   const running = new Map<AbortController, string>()
-  let timer: NodeJS.Timeout | undefined
+  // A database error aborts nothing.
+  const timer = createWatchTimer(running, INTERVAL_MS, () => void checkAll().catch(() => {}))
 
   async function checkAll() {
     const ids = [...new Set(running.values())]
@@ -26,14 +28,11 @@ export function createSenderWatch(db: Db) {
     /** Watches the token until the returned object is disposed. */
     follow(stop: AbortController, tokenId: string): Disposable {
       running.set(stop, tokenId)
-      // A database error aborts nothing.
-      timer ??= setInterval(() => void checkAll().catch(() => {}), INTERVAL_MS).unref()
+      timer.start()
       return {
         [Symbol.dispose]() {
           running.delete(stop)
-          if (running.size > 0) return
-          clearInterval(timer)
-          timer = undefined
+          timer.stopIfIdle()
         },
       }
     },
