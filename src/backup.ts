@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { backUp } from './backup/back-up.ts'
 import { readConfig, StartupError } from './config/config.ts'
+import { runCommand } from './run-command.ts'
 
 // Files that this process creates are accessible to its own user only.
 process.umask(0o077)
@@ -36,8 +37,4 @@ function readArguments() {
   return { dir, rowsOnly: values['rows-only'] }
 }
 
-main().catch((error) => {
-  const isUsage = error?.code?.startsWith?.('ERR_PARSE_ARGS')
-  console.error(error instanceof StartupError ? error.message : isUsage ? usage : error)
-  process.exitCode = 2
-})
+runCommand(main, usage)

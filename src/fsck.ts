@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { readConfig, StartupError } from './config/config.ts'
 import { inQuarantine, inspect, knownDamages, type ReportedFinding, sweep } from './fsck/inspect.ts'
+import { runCommand } from './run-command.ts'
 
 // Files that --repair creates are accessible to the user of this process only.
 process.umask(0o077)
@@ -79,8 +80,4 @@ const formatSummary = ({ found, repaired, damaged, quarantined: { objects, bytes
     .filter((sentence) => sentence !== false)
     .join(' ')
 
-main().catch((error) => {
-  const isUsage = error?.code?.startsWith('ERR_PARSE_ARGS')
-  console.error(error instanceof StartupError ? error.message : isUsage ? usage : error)
-  process.exitCode = 2
-})
+runCommand(main, usage)

@@ -3,6 +3,7 @@ import { readConfig, StartupError } from './config/config.ts'
 import type { Db } from './database/database.ts'
 import { openExisting } from './database/open-existing.ts'
 import { addSigningKey, deleteSigningKey, readSigningKeys } from './database/signing-keys.ts'
+import { runCommand } from './run-command.ts'
 
 // Files that this process creates are accessible to its own user only.
 process.umask(0o077)
@@ -61,8 +62,4 @@ const commands = new Map<string, Command>(
 
 const iso = (moment: number) => new Date(moment).toISOString()
 
-main().catch((error) => {
-  const isUsage = error?.code?.startsWith('ERR_PARSE_ARGS')
-  console.error(error instanceof StartupError ? error.message : isUsage ? usage : error)
-  process.exitCode = 2
-})
+runCommand(main, usage)

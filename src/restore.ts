@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { restore } from './backup/restore.ts'
 import { readConfig, StartupError } from './config/config.ts'
+import { runCommand } from './run-command.ts'
 
 // Files that this process creates are accessible to its own user only.
 process.umask(0o077)
@@ -37,8 +38,4 @@ function readArguments() {
   return dir
 }
 
-main().catch((error) => {
-  const isUsage = error?.code?.startsWith?.('ERR_PARSE_ARGS')
-  console.error(error instanceof StartupError ? error.message : isUsage ? usage : error)
-  process.exitCode = 2
-})
+runCommand(main, usage)

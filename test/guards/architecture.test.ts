@@ -20,7 +20,7 @@ const floors = [
     'src/fsync.ts',
     'src/concurrency',
   ],
-  ['src/signing', 'src/config/open-at.ts'],
+  ['src/signing', 'src/config/open-at.ts', 'src/run-command.ts'],
   ['src/database', 'src/blobs'],
   ['src/context.ts'],
   ['src/fsck/check.ts'],
