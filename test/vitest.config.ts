@@ -48,6 +48,7 @@ const slow = [
     'big-folders',
     'contention',
     'disk-full',
+    'docs-commands',
   ],
   ...['drain', 'durability', 'durability-limits', 'fault-points', 'fsck', 'fuzz', 'history'],
   ...['long-confirms', 'model', 'pressure', 'quarantine', 'restarts', 'scrub', 'search-cost'],
@@ -83,6 +84,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['module-sync', 'node', 'default'] } },
   test: {
     dir: import.meta.dirname,
+    // One worker runs many files with one copy of the modules: loading them for each file took half of the time.
+    isolate: false,
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // What comes by itself comes soon, unless others have the machine.
