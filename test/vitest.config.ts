@@ -16,6 +16,8 @@ const sameOnBoth = [
   'guards/errors',
   'readme',
   'docs',
+  'docs-commands',
+  's3-docs',
   'schema',
   'seeds',
   'faults',
