@@ -44,6 +44,14 @@ export const stockTus = (where?: string): Promise<Sink> =>
     return { program, newUpload, clear: () => removeFiles(dir) }
   })
 
+/** POST, PATCH: ends with the bytes in the bucket of S3_ENDPOINT and S3_BUCKET. */
+export const stockTusOnS3 = (): Promise<Sink> =>
+  sinkIn(undefined, async () => {
+    const program = await startProgram([peer('stock-tus-s3')], { ...process.env })
+    const newUpload = (size: number) => newTusUpload(program.url, size)
+    return { program, newUpload, clear: async () => {} }
+  })
+
 /** Stock tus in one process with a Holdall for GraphQL, whose URL is that of `program`. */
 export const stockBeside = (where?: string): Promise<Sink> =>
   sinkIn(where, async (dir) => {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { S3Client } from '@aws-sdk/client-s3'
 import { Upload } from '@aws-sdk/lib-storage'
 import { fill, MIB } from '../curl.ts'
-import { holdallSink, timeOf } from '../sinks.ts'
+import { holdallSink, stockTusOnS3, timeOf } from '../sinks.ts'
 import type { Row } from '../table.ts'
 import { measureInTurns, newFolder, secondsOf } from '../turns.ts'
 import { speed } from './one-upload.ts'
@@ -21,14 +21,19 @@ export const toS3: Row = {
     const prefix = `bench-${process.pid}/`
     await using folder = await newFolder()
     await using holdall = await holdallSink(undefined, { ...process.env, S3_PREFIX: prefix })
+    await using stock = await stockTusOnS3()
     const file = await fill(join(folder.path, 'gibibyte'), SIZE)
     let sent = 0
-    const seconds = await measureInTurns(rounds, {
-      theirs: () => secondsOf(() => bySdk(file, `${prefix}sdk/${sent++}`)),
+    const { ours, sdk, tus } = await measureInTurns(rounds, {
+      sdk: () => secondsOf(() => bySdk(file, `${prefix}sdk/${sent++}`)),
+      tus: async () => (await timeOf(stock, [file])).seconds,
       ours: async () => (await timeOf(holdall, [file])).seconds,
     })
     const megabytes = await holdall.program.peakMegabytes()
-    return [speed('1 GiB to S3', seconds, 'Upload of the SDK', 0.8, megabytes)]
+    return [
+      speed('1 GiB to S3', { ours, theirs: sdk }, 'Upload of the SDK', 0.8, megabytes),
+      speed('1 GiB to S3', { ours, theirs: tus }, '@tus/s3-store', 1, megabytes),
+    ]
   },
 }
 
