@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { request } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 import { act } from './support/client.ts'
-import { startTestServer, type TestServer } from './support/test-server.ts'
+import { startTestServer, type TestServer } from './support/servers/test-server.ts'
 
 // Shows an upload on a server with a temporary folder: the connection breaks half way, the upload resumes
 // and becomes a file. Each step prints the GraphQL or HTTP it sent. Exits with 0 if every

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
-import { AuthorisationReporter } from './guards/authorisation-reporter.ts'
+import { AuthorisationReporter } from './guards/authorisation/authorisation-reporter.ts'
 import { FaultsReporter } from './support/faults-reporter.ts'
 import { SeedsReporter } from './support/seeds-reporter.ts'
 
@@ -13,7 +13,7 @@ const sameOnBoth = [
   'architecture',
   'audits',
   'graphiql',
-  'guards/errors',
+  'guards/schema/errors',
   'readme',
   'docs',
   'docs-commands',
@@ -86,7 +86,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['module-sync', 'node', 'default'] } },
   test: {
     dir: import.meta.dirname,
-    // One worker runs many files with one copy of the modules: loading them for each file took half of the time.
+    // A worker runs many files with one copy of the modules, whose loading took half of the time.
     isolate: false,
     testTimeout: 30_000,
     hookTimeout: 30_000,

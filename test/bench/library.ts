@@ -2,8 +2,8 @@ import { sql } from 'kysely'
 import { readConfig } from '../../src/config/config.ts'
 import { type Db, openDatabase } from '../../src/database/database.ts'
 import { createFolder, createWorkspace } from '../support/client.ts'
-import type { Server } from '../support/fleet.ts'
-import { manyFiles } from '../support/many-files.ts'
+import { manyFiles } from '../support/disk/many-files.ts'
+import type { Server } from '../support/servers/fleet.ts'
 
 export const FOLDERS = 20
 export const EACH = 10

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { diskBlobs } from '../../src/blobs/disk/store.ts'
 import { createRunningHashes } from '../../src/blobs/streams/running-hash.ts'
 import { ChecksumMismatch, StorageError } from '../../src/errors.ts'
-import { openPaths } from '../support/open-paths.ts'
+import { openPaths } from '../support/disk/open-paths.ts'
 import { blobStoreContract } from './contract.ts'
 import { body, newKey, read, sha256, stalledBody } from './sources.ts'
 

@@ -7,9 +7,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { presigningClient } from '../../src/blobs/s3/api/client.ts'
 import { createObjectKeys } from '../../src/blobs/s3/object-keys.ts'
 import { StorageError } from '../../src/errors.ts'
-import { type Fate, openFaultyWay } from '../support/faults/proxy.ts'
+import { type Fate, openFaultyWay } from '../support/faults/kinds/proxy.ts'
+import { startTcpProxy } from '../support/network/tcp-proxy.ts'
 import { openS3Store, s3IsGiven } from '../support/s3.ts'
-import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { body, brokenBody, newKey, read } from './sources.ts'
 
 const MIB = 1024 ** 2

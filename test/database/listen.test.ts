@@ -6,7 +6,7 @@ import { CHANNEL, listen, notifyOnCommit } from '../../src/database/notify.ts'
 import { startListener } from '../../src/database/postgres/listener.ts'
 import { transact } from '../../src/database/transaction.ts'
 import { database, openRows } from '../support/databases.ts'
-import { until } from '../support/tus.ts'
+import { until } from '../support/network/tus.ts'
 
 const never = new AbortController().signal
 

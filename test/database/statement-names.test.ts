@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { expect, onTestFinished, test } from 'vitest'
 import { createWorkspace, entryByPath, uploadFile } from '../support/client.ts'
 import { database } from '../support/databases.ts'
-import { startTestServer } from '../support/test-server.ts'
+import { startTestServer } from '../support/servers/test-server.ts'
 
 /** A single connection, which has prepared every earlier statement. */
 const oneConnection = { DATABASE_POOL: '1' }

@@ -10,7 +10,7 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
-import { startTestServer, type TestServer } from '../support/test-server.ts'
+import { startTestServer, type TestServer } from '../support/servers/test-server.ts'
 
 /** A file whose bytes depend on their position. */
 export const BYTES = Buffer.from(

@@ -1,6 +1,6 @@
 import type { FuzzServer } from './fuzz-server.ts'
-import { type RawRequest, rawRequests } from './raw-requests.ts'
 import type { Subject } from './runs.ts'
+import { type RawRequest, rawRequests } from './targets/raw-requests.ts'
 import { assertInvariant, checkResponse } from './verify-answer.ts'
 import { sendRaw, sendRequest } from './wire.ts'
 

@@ -1,11 +1,10 @@
 import { globSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { root } from '../support/project-root.ts'
 
 type Import = { from: string; to: string; names: string; typeOnly: boolean }
 type Rule = { says: string; broken: (line: Import) => boolean; such: [from: string, to: string][] }
-
-const root = join(import.meta.dirname, '../..')
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
 const sources = globSync('src/**/*.ts', { cwd: root }).sort()
 

@@ -3,8 +3,8 @@ import { dirname, join, relative } from 'node:path'
 import type { GraphQLEnumType } from 'graphql'
 import { describe, expect, test } from 'vitest'
 import { schema } from '../../src/schema.ts'
+import { root } from '../support/project-root.ts'
 
-const root = join(import.meta.dirname, '../..')
 const pages = ['README.md', ...globSync('docs/*.md', { cwd: root }).sort()]
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
 

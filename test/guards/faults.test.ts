@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { root } from '../support/project-root.ts'
 import { missingFeatures, rows, testsByRow } from './faults.ts'
 
 const tests = testsByRow()
@@ -21,7 +22,6 @@ test('no row has a test and waits for a feature', () => {
 })
 
 test('the features that rows wait for are missing', () => {
-  const root = join(import.meta.dirname, '../..')
   const texts = ['schema.graphql', 'package.json'].map((file) =>
     readFileSync(join(root, file), 'utf8'),
   )

@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { root } from '../support/project-root.ts'
 
 type Package = Partial<Record<'version' | 'resolved' | 'integrity', string>> &
   Partial<Record<'hasInstallScript' | 'dev' | 'optional' | 'link', boolean>>
-
-const root = join(import.meta.dirname, '../..')
 const read = (file: string) => JSON.parse(readFileSync(join(root, file), 'utf8'))
 const lock: { lockfileVersion: number; packages: Record<string, Package> } =
   read('package-lock.json')

@@ -7,9 +7,9 @@ import { parse, validate } from 'graphql'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { settings } from '../../src/config/config.ts'
 import { schema } from '../../src/schema.ts'
-import { withoutRandomParts } from '../support/walkthrough.ts'
+import { withoutRandomParts } from '../support/docs/walkthrough.ts'
+import { root } from '../support/project-root.ts'
 
-const root = join(import.meta.dirname, '../..')
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
 const pages = ['README.md', ...globSync('docs/*.md', { cwd: root }).sort()]
 const text = pages.map(read).join('\n')

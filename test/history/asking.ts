@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { TestServer } from '../support/test-server.ts'
+import type { TestServer } from '../support/servers/test-server.ts'
 import type { Journal } from './journal.ts'
 
 /** How long a client waits for a response before it repeats the request. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { downloadUrl, usageOf } from '../support/client.ts'
-import type { TestServer } from '../support/test-server.ts'
+import type { TestServer } from '../support/servers/test-server.ts'
 import { advance, type Place } from './followers.ts'
 import type { Journal, Sent } from './journal.ts'
 

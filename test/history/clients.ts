@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Dice } from '../support/seeded-random.ts'
-import type { TestServer } from '../support/test-server.ts'
-import { metadata, OFFSET_TYPE } from '../support/tus.ts'
+import type { Dice } from '../support/data/seeded-random.ts'
+import { metadata, OFFSET_TYPE } from '../support/network/tus.ts'
+import type { TestServer } from '../support/servers/test-server.ts'
 import { execute, request, untilAnswered } from './asking.ts'
 import type { Journal, Sent } from './journal.ts'
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { changesResult, toMirrorChanges } from '../support/changes.ts'
-import { Mirror } from '../support/mirror.ts'
-import type { TestServer } from '../support/test-server.ts'
+import { changesResult, toMirrorChanges } from '../support/data/changes.ts'
+import { Mirror } from '../support/data/mirror.ts'
+import type { TestServer } from '../support/servers/test-server.ts'
 import { execute, untilAnswered } from './asking.ts'
 import type { Journal } from './journal.ts'
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Dice } from '../support/seeded-random.ts'
+import type { Dice } from '../support/data/seeded-random.ts'
 import type { Journal } from './journal.ts'
 import type { Installation, Member } from './servers.ts'
 

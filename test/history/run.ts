@@ -1,5 +1,5 @@
 import { createWorkspace } from '../support/client.ts'
-import { Dice } from '../support/seeded-random.ts'
+import { Dice } from '../support/data/seeded-random.ts'
 import { check } from './checker.ts'
 import { work } from './clients.ts'
 import { follow } from './followers.ts'

@@ -4,15 +4,15 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Env } from '../../src/config/config.ts'
-import { freePort } from '../support/free-port.ts'
-import { openProxy } from '../support/proxy.ts'
+import { freePort } from '../support/network/free-port.ts'
+import { openProxy } from '../support/network/proxy.ts'
+import { startTcpProxy, type TcpProxy } from '../support/network/tcp-proxy.ts'
+import { until } from '../support/network/tus.ts'
+import { root } from '../support/project-root.ts'
 import { newS3Prefix, s3IsGiven } from '../support/s3.ts'
-import { serverAt } from '../support/server-at.ts'
-import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
-import type { TestServer } from '../support/test-server.ts'
-import { until } from '../support/tus.ts'
+import { serverAt } from '../support/servers/server-at.ts'
+import type { TestServer } from '../support/servers/test-server.ts'
 
-const root = join(import.meta.dirname, '../..')
 const clock = join(import.meta.dirname, 'clock.ts')
 const ADMIN_TOKEN = 'a-history-that-is-checked'
 

@@ -1,8 +1,8 @@
-import type { Dice } from '../support/seeded-random.ts'
-import type { Entry, Model } from './model-state.ts'
-import { invalidNames, longNames, names } from './names.ts'
-import type { Item, Ref } from './paths.ts'
-import { byId, isLive, isRoot, pathOf } from './tree.ts'
+import type { Dice } from '../support/data/seeded-random.ts'
+import type { Entry, Model } from './state/model-state.ts'
+import { invalidNames, longNames, names } from './state/names.ts'
+import type { Item, Ref } from './state/paths.ts'
+import { byId, isLive, isRoot, pathOf } from './state/tree.ts'
 
 /** Limits the size of the tree, so that a random walk stays fast. */
 const MAX_ENTRY_COUNT = 240

@@ -1,6 +1,6 @@
-import type { Entry, Model, Upload, Version } from './model-state.ts'
 import { reject } from './refusal.ts'
-import { isLive } from './tree.ts'
+import type { Entry, Model, Upload, Version } from './state/model-state.ts'
+import { isLive } from './state/tree.ts'
 
 export const sizeOf = (versions: readonly Version[]) =>
   versions.reduce((sum, { size }) => sum + size, 0)

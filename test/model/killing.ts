@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { attempt } from '../support/client.ts'
-import { differences } from './agreement.ts'
-import { bind, isBound } from './binding.ts'
-import type { Model } from './model-state.ts'
-import { type Operation, outcomeOf } from './operation.ts'
+import { type Operation, outcomeOf } from './operations/operation.ts'
 import { check, type RandomWalk } from './performing.ts'
-import { type Snapshot, takeSnapshot } from './server-snapshot.ts'
+import { differences } from './state/agreement.ts'
+import { bind, isBound } from './state/binding.ts'
+import type { Model } from './state/model-state.ts'
+import { type Snapshot, takeSnapshot } from './state/server-snapshot.ts'
 
 /** Longer than the lease of a killed process. */
 const RECOVERY_TIMEOUT_MS = 30_000

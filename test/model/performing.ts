@@ -1,11 +1,17 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { openProcess } from '../support/killable.ts'
-import type { Dice } from '../support/seeded-random.ts'
-import { differences } from './agreement.ts'
-import { bind, isBound } from './binding.ts'
-import { type Model, objectsWithIds } from './model-state.ts'
-import { type Answer, type Client, type Operation, type Outcome, outcomeOf } from './operation.ts'
-import { takePartialSnapshot, takeSnapshot } from './server-snapshot.ts'
+import type { Dice } from '../support/data/seeded-random.ts'
+import type { openProcess } from '../support/servers/killable.ts'
+import {
+  type Answer,
+  type Client,
+  type Operation,
+  type Outcome,
+  outcomeOf,
+} from './operations/operation.ts'
+import { differences } from './state/agreement.ts'
+import { bind, isBound } from './state/binding.ts'
+import { type Model, objectsWithIds } from './state/model-state.ts'
+import { takePartialSnapshot, takeSnapshot } from './state/server-snapshot.ts'
 
 export type Figures = {
   operations: number

@@ -1,4 +1,4 @@
-import type { Model } from './model-state.ts'
+import type { Model } from './state/model-state.ts'
 
 /** An error response of the API. */
 class Rejection extends Error {

@@ -1,16 +1,16 @@
 import { readConfig } from '../../src/config/config.ts'
 import { createWorkspace } from '../support/client.ts'
+import { Dice } from '../support/data/seeded-random.ts'
 import { findings } from '../support/inspection.ts'
-import { openProcess } from '../support/killable.ts'
-import { Dice } from '../support/seeded-random.ts'
-import type { TestServer } from '../support/test-server.ts'
-import { differences } from './agreement.ts'
-import { checkBytes } from './bytes.ts'
+import { openProcess } from '../support/servers/killable.ts'
+import type { TestServer } from '../support/servers/test-server.ts'
 import { killDuring } from './killing.ts'
-import { addWorkspace, emptyModel, type Model } from './model-state.ts'
 import { operations } from './operations.ts'
 import { type Figures, perform, type RandomWalk } from './performing.ts'
-import { takeSnapshot } from './server-snapshot.ts'
+import { differences } from './state/agreement.ts'
+import { checkBytes } from './state/bytes.ts'
+import { addWorkspace, emptyModel, type Model } from './state/model-state.ts'
+import { takeSnapshot } from './state/server-snapshot.ts'
 
 export type Length = {
   seed: number

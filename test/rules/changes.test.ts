@@ -6,7 +6,6 @@ import {
   type SyncPosition,
 } from '../../src/domains/activity/sync-cursor.ts'
 import { SyncCursorExpired } from '../../src/errors.ts'
-import { changesOf, toMirrorChanges } from '../support/changes.ts'
 import {
   act,
   batchDone,
@@ -18,11 +17,16 @@ import {
   trashEntries,
   uploadFile,
 } from '../support/client.ts'
-import { Mirror } from '../support/mirror.ts'
+import { changesOf, toMirrorChanges } from '../support/data/changes.ts'
+import { Mirror } from '../support/data/mirror.ts'
+import {
+  performOperation,
+  type TreeOperation,
+  treeOperations,
+} from '../support/data/tree-operations.ts'
+import { treeOf } from '../support/data/trees.ts'
+import { startTestServer, type TestServer } from '../support/servers/test-server.ts'
 import { keysOf } from '../support/signing.ts'
-import { startTestServer, type TestServer } from '../support/test-server.ts'
-import { performOperation, type TreeOperation, treeOperations } from '../support/tree-operations.ts'
-import { treeOf } from '../support/trees.ts'
 
 describe('a cursor', () => {
   const keys = keysOf('secret')

@@ -3,9 +3,9 @@ import {
   powerLossMoments,
   randomLuck,
   recordUploads,
-} from '../support/power-loss.ts'
-import { canTrace } from '../support/strace.ts'
-import { type Luck, noLuck } from '../support/traced-disk.ts'
+} from '../support/disk/power-loss.ts'
+import { canTrace } from '../support/disk/strace.ts'
+import { type Luck, noLuck } from '../support/disk/traced-disk.ts'
 
 /**
  * Simulates power losses at all moments of uploads, one recording after the other, until `until`

@@ -1,8 +1,8 @@
+import { Dice } from '../support/data/seeded-random.ts'
 import { operations } from '../support/faults/operations.ts'
 import { injectFaults } from '../support/faults/plan.ts'
 import { injectIntoStart, olderFolder } from '../support/faults/starts.ts'
 import type { FaultCase, FaultCounts } from '../support/faults/walk.ts'
-import { Dice } from '../support/seeded-random.ts'
 
 /** Faults of SQLite and the disk, also at steps that only read. */
 const cases: FaultCase[] = [

@@ -1,6 +1,6 @@
 import { runHistory } from '../history/run.ts'
 import { databaseUrl, onServer } from '../support/databases-setup.ts'
-import { startPostgres } from '../support/postgres-server.ts'
+import { startPostgres } from '../support/servers/postgres-server.ts'
 
 const ROUND_MS = 60_000
 /**

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { confirmUpload, createUpload, downloadUrl } from '../support/client.ts'
-import type { TestServer } from '../support/test-server.ts'
+import type { TestServer } from '../support/servers/test-server.ts'
 
 const MIB = 1024 ** 2
 

@@ -1,7 +1,7 @@
 import type { Figures } from '../model/performing.ts'
 import { runRandomWalk } from '../model/walk.ts'
 import { databaseUrl, onServer } from '../support/databases-setup.ts'
-import { startPostgres } from '../support/postgres-server.ts'
+import { startPostgres } from '../support/servers/postgres-server.ts'
 
 /** Each walk starts with an empty server. */
 const OPERATIONS = 5_000

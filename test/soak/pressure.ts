@@ -13,9 +13,9 @@ import {
   uploadFile,
   type WorkspaceHandle,
 } from '../support/client.ts'
-import { startServer } from '../support/fleet.ts'
-import { mapConcurrently } from '../support/pooled.ts'
-import { rawPatch } from '../support/tus.ts'
+import { rawPatch } from '../support/network/tus.ts'
+import { startServer } from '../support/servers/fleet.ts'
+import { mapConcurrently } from '../support/servers/pooled.ts'
 import { downUp } from './large-file.ts'
 import type { LoadOptions } from './load-client.ts'
 

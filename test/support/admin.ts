@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
-import type { TestServer } from './test-server.ts'
+import { root } from './project-root.ts'
+import type { TestServer } from './servers/test-server.ts'
 
 /**
  * Runs `npm run admin -- …` for the data of a server. Returns its exit code, its output lines and its
@@ -11,7 +11,6 @@ export async function runAdmin(
   { dir, databaseUrl }: Pick<TestServer, 'dir' | 'databaseUrl'>,
   ...args: string[]
 ) {
-  const root = join(import.meta.dirname, '../..')
   const env = { DATA_DIR: dir, ...(databaseUrl && { DATABASE_URL: databaseUrl }) }
   const child = spawn(process.execPath, ['src/admin.ts', ...args], { cwd: root, env })
   const output = { out: '', err: '' }

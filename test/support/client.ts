@@ -1,4 +1,4 @@
-import type { TestServer } from './test-server.ts'
+import type { TestServer } from './servers/test-server.ts'
 
 type Input = Record<string, unknown>
 type As = { token?: string | null }

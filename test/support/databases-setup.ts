@@ -2,7 +2,7 @@ import { Client } from 'pg'
 import type { TestProject } from 'vitest/node'
 import { openDatabase } from '../../src/database/database.ts'
 import { migrateToLatest } from '../../src/database/migrate.ts'
-import { startPostgres } from './postgres-server.ts'
+import { startPostgres } from './servers/postgres-server.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {

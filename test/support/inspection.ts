@@ -7,7 +7,8 @@ import { sql } from 'kysely'
 import { isPostgres } from '../../src/database/database.ts'
 import type { Tx } from '../../src/database/transaction.ts'
 import { inspect, type Options, type ReportedFinding } from '../../src/fsck/inspect.ts'
-import type { TestServer } from './test-server.ts'
+import { root } from './project-root.ts'
+import type { TestServer } from './servers/test-server.ts'
 
 /** Returns the findings of `npm run fsck`. */
 export const findings = (
@@ -18,7 +19,6 @@ export const findings = (
 
 /** Runs `npm run fsck -- …` for the data of a server. Returns its exit code and its output lines. */
 export async function runFsck(holdall: TestServer, ...args: string[]) {
-  const root = join(import.meta.dirname, '../..')
   const { databaseUrl } = holdall
   const env = { DATA_DIR: holdall.dir, ...(databaseUrl && { DATABASE_URL: databaseUrl }) }
   const child = spawn(process.execPath, ['src/fsck.ts', ...args], { cwd: root, env })

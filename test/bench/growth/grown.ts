@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { createWorkspace, type WorkspaceHandle } from '../../support/client.ts'
-import { type Server, startServer } from '../../support/fleet.ts'
+import { type Server, startServer } from '../../support/servers/fleet.ts'
 import { ADMIN_TOKEN } from '../question.ts'
 import { newFolder } from '../turns.ts'
 import { type Plot, plant } from './planting.ts'

@@ -1,5 +1,5 @@
 import type { WorkspaceHandle } from '../../support/client.ts'
-import { startServer } from '../../support/fleet.ts'
+import { startServer } from '../../support/servers/fleet.ts'
 import { medianMilliseconds, queryData } from '../growth/asking.ts'
 import { grow, workspaces } from '../growth/grown.ts'
 import { graphqlRequest } from '../question.ts'

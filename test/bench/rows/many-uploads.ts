@@ -1,4 +1,4 @@
-import { serverAt } from '../../support/server-at.ts'
+import { serverAt } from '../../support/servers/server-at.ts'
 import { fillMany, MIB } from '../curl.ts'
 import { layOut } from '../library.ts'
 import { ADMIN_TOKEN, graphqlRequest } from '../question.ts'

@@ -1,5 +1,5 @@
 import { databaseUrl, onServer } from '../../support/databases-setup.ts'
-import { startPostgres } from '../../support/postgres-server.ts'
+import { startPostgres } from '../../support/servers/postgres-server.ts'
 import type { Row } from '../table.ts'
 import { compare, withLibrary } from './pages.ts'
 

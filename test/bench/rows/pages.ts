@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import { startServer } from '../../support/fleet.ts'
-import { startProgram } from '../../support/program.ts'
+import { startServer } from '../../support/servers/fleet.ts'
+import { startProgram } from '../../support/servers/program.ts'
 import { EACH, FOLDERS, layOut } from '../library.ts'
 import { ADMIN_TOKEN, graphqlRequest } from '../question.ts'
 import type { Line, Row } from '../table.ts'

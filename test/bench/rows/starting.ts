@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { get } from 'node:http'
-import { startServer } from '../../support/fleet.ts'
+import { startServer } from '../../support/servers/fleet.ts'
 import { grow, workspaces } from '../growth/grown.ts'
 import type { Line, Row } from '../table.ts'
 import { measureInTurns, secondsOf } from '../turns.ts'

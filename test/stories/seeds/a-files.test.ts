@@ -12,9 +12,9 @@ import {
   uploadFile,
   type WorkspaceHandle,
 } from '../../support/client.ts'
-import { postForm } from '../../support/forms.ts'
-import { createToken, invite } from '../../support/people.ts'
-import { startTestServer, type TestServer } from '../../support/test-server.ts'
+import { createToken, invite } from '../../support/data/people.ts'
+import { postForm } from '../../support/network/forms.ts'
+import { startTestServer, type TestServer } from '../../support/servers/test-server.ts'
 
 // The rows of the first seed: files of a workspace, uploaded in one request or in three, listed by
 // prefix.

@@ -9,8 +9,8 @@ import {
   uploadFile,
   type WorkspaceHandle,
 } from '../../support/client.ts'
-import { postForm } from '../../support/forms.ts'
-import { startTestServer, type TestServer } from '../../support/test-server.ts'
+import { postForm } from '../../support/network/forms.ts'
+import { startTestServer, type TestServer } from '../../support/servers/test-server.ts'
 import { timingRetries } from '../../support/timed.ts'
 
 // The rows of the second seed: a drive with folders by kind, paths by regular expression, and rows that

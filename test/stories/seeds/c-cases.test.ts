@@ -13,7 +13,7 @@ import {
   uploadFile,
   type WorkspaceHandle,
 } from '../../support/client.ts'
-import { startTestServer, type TestServer } from '../../support/test-server.ts'
+import { startTestServer, type TestServer } from '../../support/servers/test-server.ts'
 
 // The rows of the third seed that are use cases and good practice.
 

@@ -17,10 +17,10 @@ import {
   uploadFile,
   type WorkspaceHandle,
 } from '../../support/client.ts'
-import { postForm } from '../../support/forms.ts'
-import { invite } from '../../support/people.ts'
-import { expectRefused } from '../../support/refusals.ts'
-import { startTestServer, type TestServer } from '../../support/test-server.ts'
+import { invite } from '../../support/data/people.ts'
+import { expectRefused } from '../../support/data/refusals.ts'
+import { postForm } from '../../support/network/forms.ts'
+import { startTestServer, type TestServer } from '../../support/servers/test-server.ts'
 
 // The rows of the third seed about single files and folders; c-cases.test.ts has the use cases.
 

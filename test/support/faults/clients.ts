@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { TestServer } from '../test-server.ts'
-import { tusOf } from '../tus.ts'
+import { tusOf } from '../network/tus.ts'
+import type { TestServer } from '../servers/test-server.ts'
 
 /** Result of a request: `code` is null on success, an error code, or GONE without a response. */
 export type Answer = { code: string | null; status: number; text: string }

@@ -8,11 +8,11 @@ import { Client } from 'pg'
 import { type Env, readConfig } from '../../../src/config/config.ts'
 import { inspect, type Options, sweep } from '../../../src/fsck/inspect.ts'
 import { newDatabase } from '../databases.ts'
-import { freePort } from '../free-port.ts'
-import { serverAt } from '../server-at.ts'
-import type { Armed, Tally } from './kinds.ts'
+import { freePort } from '../network/free-port.ts'
+import { root } from '../project-root.ts'
+import { serverAt } from '../servers/server-at.ts'
+import type { Armed, Tally } from './kinds/kinds.ts'
 
-const root = join(import.meta.dirname, '../../..')
 const token = 'killed-again-and-again'
 /** Must equal DOWN_MS of preload.ts. */
 const DOWN_MS = 10_000

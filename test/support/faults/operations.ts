@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { act, createFolder, createUpload, entryByPath, items, trashEntries } from '../client.ts'
-import type { TestServer } from '../test-server.ts'
-import { tusOf } from '../tus.ts'
-import { zipOf } from '../zips.ts'
+import { zipOf } from '../data/zips.ts'
+import { tusOf } from '../network/tus.ts'
+import type { TestServer } from '../servers/test-server.ts'
 import { type Answer, mutate, outcomes, postFile, send, sendAndWait } from './clients.ts'
-import { bytesOf } from './content.ts'
+import { bytesOf } from './kinds/content.ts'
 
 /** The workspace and the ids of an operation; `more` holds, for example, an upload's URL and bytes. */
 type Subject = { workspaceId: string; id: string; more: any }

@@ -1,11 +1,11 @@
 import { Server } from 'node:http'
 import { flushCompileCache } from 'node:module'
-import { patchBucket } from './bucket.ts'
-import { patchDisk } from './disk.ts'
-import type { Armed } from './kinds.ts'
-import { arm, runAsRequest } from './points.ts'
-import { patchPostgres } from './rows-postgres.ts'
-import { patchSqlite } from './rows-sqlite.ts'
+import { patchBucket } from './kinds/bucket.ts'
+import { patchDisk } from './kinds/disk.ts'
+import type { Armed } from './kinds/kinds.ts'
+import { arm, runAsRequest } from './kinds/points.ts'
+import { patchPostgres } from './kinds/rows-postgres.ts'
+import { patchSqlite } from './kinds/rows-sqlite.ts'
 
 /*
  * Preloaded with `node --import`: patches the lowest-level calls of the server, so that a test can make one

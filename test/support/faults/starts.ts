@@ -6,7 +6,7 @@ import { FileMigrationProvider, Migrator } from 'kysely/migration'
 import { openDatabase } from '../../../src/database/database.ts'
 import { createWorkspace } from '../client.ts'
 import { type Faulty, openFaulty, ServerExited } from './faulty.ts'
-import { type Fault, isKill } from './kinds.ts'
+import { type Fault, isKill } from './kinds/kinds.ts'
 import { count, type FaultCounts } from './walk.ts'
 
 const MAX_STEPS = 200

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { act, createWorkspace } from '../client.ts'
-import type { TestServer } from '../test-server.ts'
+import type { TestServer } from '../servers/test-server.ts'
 import type { Answer } from './clients.ts'
 import type { Faulty } from './faulty.ts'
-import { type Armed, type Fault, isKill } from './kinds.ts'
+import { type Armed, type Fault, isKill } from './kinds/kinds.ts'
 import type { Operation } from './operations.ts'
 import { type View, viewOf, withoutReservations, withoutStoredBytes } from './view.ts'
 

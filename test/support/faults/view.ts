@@ -1,4 +1,4 @@
-import type { TestServer } from '../test-server.ts'
+import type { TestServer } from '../servers/test-server.ts'
 
 const query = `query ($id: ID!) { workspace(by: { id: $id }) {
   usage { currentBytes olderVersionBytes trashedBytes reservedBytes storedBytes fileCount folderCount }

@@ -1,5 +1,5 @@
 import type { Faulty } from './faulty.ts'
-import { type Armed, type Fault, isKill } from './kinds.ts'
+import { type Armed, type Fault, isKill } from './kinds/kinds.ts'
 import { type Baseline, tryOnce } from './trial.ts'
 
 /** More steps than any operation has. */

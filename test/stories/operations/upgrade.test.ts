@@ -1,0 +1,127 @@
+import { cp, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Client } from 'pg'
+import { expect, onTestFinished, test } from 'vitest'
+import { act, confirmUpload, entryByPath, sendBytes } from '../../support/client.ts'
+import { database } from '../../support/databases.ts'
+import { findings } from '../../support/inspection.ts'
+import { root } from '../../support/project-root.ts'
+import { startTestServer, type TestServer } from '../../support/servers/test-server.ts'
+
+// test/fixtures holds installations of earlier versions (written by make.ts); each is upgraded by a
+// start, and used.
+
+const HOUR_MS = 3_600_000
+const fixtures = join(root, 'test/fixtures')
+
+/** Opens the installation whose last migration has that number, an hour later. */
+async function openUpgraded(version: string) {
+  const from = join(fixtures, `${version}-${database === 'SQLite' ? 'sqlite' : 'postgres'}`)
+  const made = JSON.parse(await readFile(join(from, 'expected.json'), 'utf8'))
+  const holdall = await startTestServer({
+    now: () => made.madeAt + HOUR_MS,
+    prepare: async (dir, databaseUrl) => {
+      await cp(from, dir, { recursive: true })
+      if (databaseUrl) await loadDump(join(from, 'rows.sql'), databaseUrl)
+    },
+  })
+  onTestFinished(() => holdall[Symbol.asyncDispose]())
+  return { holdall: Object.assign(holdall, { token: made.ownerToken }), made }
+}
+
+/** Lines that begin with a backslash are for psql. */
+async function loadDump(path: string, connectionString: string) {
+  const statements = (await readFile(path, 'utf8')).replace(/^\\.*$/gm, '')
+  const client = new Client({ connectionString })
+  await client.connect()
+  await client.query(statements).finally(() => client.end())
+}
+
+const as = (made: { ownerToken: string }) => ({ token: made.ownerToken })
+
+test('files, versions, tags and rows of the previous version exist after an upgrade', async () => {
+  const { holdall, made } = await openUpgraded('0015')
+  const { node: file } = await holdall.ask(
+    `query ($id: ID!) { node(id: $id) { ... on File {
+      path size sha256 description tags { name } versions { nodes { number } } downloadUrl { url } } } }`,
+    { id: made.file.id },
+    as(made),
+  )
+  expect(file).toMatchObject({ path: made.file.path, description: 'Zürich' })
+  expect(file.tags.map(({ name }: { name: string }) => name).sort()).toEqual(['größe', 'plate'])
+  expect(file.versions.nodes).toHaveLength(made.file.versions)
+  const download = await holdall.http(file.downloadUrl.url, { token: null })
+  expect(await download.text()).toBe(made.file.bytes)
+  const { node: second } = await holdall.ask(
+    'query ($id: ID!) { node(id: $id) { ... on File { size sha256 metadata } } }',
+    { id: made.second.id },
+    as(made),
+  )
+  expect(second).toEqual({
+    size: made.second.size,
+    sha256: made.second.sha256,
+    metadata: { plate: 7 },
+  })
+})
+
+test('nothing of ADMIN_TOKEN is stored after an upgrade', async () => {
+  const { holdall } = await openUpgraded('0015')
+  const rows = await holdall.app.db
+    .selectFrom('apiTokens')
+    .select(['name', 'prefix'])
+    .orderBy('createdAt')
+    .limit(2)
+    .execute()
+  expect(rows).toEqual([
+    { name: 'First token', prefix: '' },
+    { name: 'of a viewer', prefix: expect.stringMatching(/^hld_[\w-]{4}$/) },
+  ])
+})
+
+test('trashed entries can be restored after an upgrade', async () => {
+  const { holdall, made } = await openUpgraded('0015')
+  const input = { entryIds: [made.trashedId] }
+  const restored = await act(holdall, 'restoreEntries', input, 'succeeded', as(made))
+  expect(restored.succeeded).toBe(1)
+  expect(await entryByPath(holdall, made.workspaceId, 'gone/old.txt', as(made))).not.toBeNull()
+})
+
+test('uploads begun before an upgrade can be finished after it', async () => {
+  const { holdall, made } = await openUpgraded('0015')
+  const upload = { id: made.open.id, url: made.open.path, headers: [], status: 'RECEIVING' }
+  expect(await sendBytes(holdall, upload, '456789', made.open.offset, as(made))).toBe(
+    made.open.size,
+  )
+  const whole = await confirmUpload(holdall, { uploadId: made.open.id }, as(made))
+  expect(whole.size).toBe(made.open.size)
+  const received = await confirmUpload(holdall, { uploadId: made.received.id }, as(made))
+  expect(received.name).toBe(made.received.name)
+})
+
+test('tokens and share links of the previous version keep their access', async () => {
+  const { holdall, made } = await openUpgraded('0015')
+  const { token } = made.viewer
+  expect(await entryByPath(holdall, made.workspaceId, made.file.path, { token })).not.toBeNull()
+  const share = await sharedName(holdall, made.share)
+  expect(share).toBe('raw')
+})
+
+test('fsck finds nothing after an upgrade', async () => {
+  const { holdall } = await openUpgraded('0015')
+  expect(await findings(holdall, { deep: true })).toEqual([])
+})
+
+async function sharedName(
+  holdall: TestServer,
+  { path, password }: { path: string; password: string },
+) {
+  const token = path.split('/').at(-1)
+  const data = await holdall.ask(
+    `query ($token: String!, $password: String) {
+      shared(token: $token, password: $password) { entry { name } }
+    }`,
+    { token, password },
+    { token: null },
+  )
+  return data.shared.entry.name
+}
