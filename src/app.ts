@@ -18,7 +18,7 @@ import {
 import { isFull, openAt } from './config/open-at.ts'
 import type { ServiceContext } from './context.ts'
 import { openDatabaseClock } from './database/clock.ts'
-import { type Db, openDatabase, ping } from './database/database.ts'
+import { type Db, hasSeveralProcesses, openDatabase, ping } from './database/database.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { createMultipartStore } from './database/multipart-store.ts'
 import { startListener } from './database/postgres/listener.ts'
@@ -97,7 +97,7 @@ export async function openApp(
   const db = opened.adopt(await openServerDatabase(database), (db) => db.destroy())
   await migrate(database)
   await requireConnection(db)
-  const now = given ?? (await openClock(opened, db, database))
+  const now = given ?? (await openClock(opened, db))
   opened.use(connectToOthers(db, database, log))
   await registerTables({ db, now }, config.linkableTables)
   const bytes = await openStore(config.blobs, createMultipartStore(db, now))
@@ -152,9 +152,9 @@ export async function openApp(
   }
 }
 
-/** Returns the database's clock on PostgreSQL, which several processes share; otherwise the local clock. */
-async function openClock(opened: AsyncDisposableStack, db: Db, { kind }: DatabaseConfig) {
-  return kind === 'postgres' ? opened.use(await openDatabaseClock(db)).now : Date.now
+/** Returns the database's clock if several processes share the database; otherwise the local clock. */
+async function openClock(opened: AsyncDisposableStack, db: Db) {
+  return hasSeveralProcesses(db) ? opened.use(await openDatabaseClock(db)).now : Date.now
 }
 
 /** Returns the handlers and schedule of the background jobs, which run without a viewer. */

@@ -4,12 +4,11 @@ import { dirname, join, resolve, sep } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { openBlobs, requireBucket } from '../blobs/open.ts'
 import { type Config, type Env, StartupError } from '../config/config.ts'
-import type { Db } from '../database/database.ts'
+import { type Db, withoutStatementTimeout } from '../database/database.ts'
 import { createMultipartStore } from '../database/multipart-store.ts'
 import { openExisting } from '../database/open-existing.ts'
-import { postgresSnapshot } from '../database/postgres/snapshot.ts'
-import type { BlobEntry, Snapshot } from '../database/snapshot.ts'
-import { sqliteSnapshot } from '../database/sqlite/snapshot.ts'
+import type { BlobEntry, Snapshot } from '../database/snapshot/contents.ts'
+import { openSnapshot } from '../database/snapshot/snapshot.ts'
 import { fsyncDirectory, syncFile } from '../fsync.ts'
 import { blobCopier } from './copy-blobs.ts'
 import { acquireBackupLease, type BackupLease } from './lease.ts'
@@ -43,7 +42,8 @@ export async function backUp({ config, env, dir, rowsOnly }: Options): Promise<M
   await requireEmptyDirectory(dir, config)
   await requireBucket(blobs)
   await using opened = new AsyncDisposableStack()
-  const db = opened.adopt(await openExisting(withoutTimeout(database)), (db) => db.destroy())
+  const existing = await openExisting(withoutStatementTimeout(database))
+  const db = opened.adopt(existing, (db) => db.destroy())
   // The lease keeps referenced bytes from being deleted between the snapshot and the copy.
   const lease = opened.use(await acquireBackupLease(db))
   const snapshot = opened.use(await openSnapshot(database, env))
@@ -70,9 +70,6 @@ export async function backUp({ config, env, dir, rowsOnly }: Options): Promise<M
   await finish(dir, lease, manifest)
   return manifest
 }
-
-const openSnapshot = (database: Config['database'], env: Env): Promise<Snapshot> =>
-  database.kind === 'sqlite' ? sqliteSnapshot(database.path) : postgresSnapshot(database, env)
 
 async function finish(dir: string, lease: BackupLease, manifest: Manifest) {
   lease.requireHeld()
@@ -153,6 +150,3 @@ async function makeDirectory(dir: string) {
     throw new StartupError(`${dir} cannot be created (${error.code}).`)
   })
 }
-
-const withoutTimeout = (database: Config['database']) =>
-  database.kind === 'sqlite' ? database : { ...database, poolSize: 2, statementTimeoutMs: 0 }

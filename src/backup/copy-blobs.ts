@@ -9,7 +9,7 @@ import { isMissing } from '../blobs/disk/errors.ts'
 import { diskPaths } from '../blobs/disk/paths.ts'
 import { type Damage, damageOf, openOrNull } from '../blobs/verify.ts'
 import type { BlobsConfig } from '../config/config.ts'
-import type { BlobEntry } from '../database/snapshot.ts'
+import type { BlobEntry } from '../database/snapshot/contents.ts'
 import { fsyncDirectory } from '../fsync.ts'
 
 /** Copies blobs into a backup. `copy` returns the damage of the stored bytes, or null if they are intact. */

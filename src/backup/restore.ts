@@ -1,21 +1,18 @@
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
-import { access, mkdir } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { access } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import { diskPaths } from '../blobs/disk/paths.ts'
 import { openBlobs, requireBucket } from '../blobs/open.ts'
 import { type Config, type Env, StartupError } from '../config/config.ts'
-import { openDatabase, openInMemory } from '../database/database.ts'
+import { openDatabase, openInMemory, withoutStatementTimeout } from '../database/database.ts'
 import { migrateToLatest } from '../database/migrate.ts'
 import { createMultipartStore } from '../database/multipart-store.ts'
-import { requireNoTables, restorePostgres } from '../database/postgres/snapshot.ts'
 import { createRateLimiter } from '../database/rate-limit/limiter.ts'
 import { readSigningKeys } from '../database/signing-keys.ts'
-import type { BlobEntry } from '../database/snapshot.ts'
-import { takeServerLock } from '../database/sqlite/server-lock.ts'
-import { requireNoSqlite, restoreSqlite } from '../database/sqlite/snapshot.ts'
+import type { BlobEntry } from '../database/snapshot/contents.ts'
+import { lockEmptyDatabase, restoreDump } from '../database/snapshot/snapshot.ts'
 import { terminateAllUploads } from '../domains/uploads/end-all.ts'
 import { stampStore } from '../domains/uploads/store/claim.ts'
 import { openLog } from '../log.ts'
@@ -40,25 +37,12 @@ export async function restore({ config, env, dir }: Options): Promise<Restored> 
   const rows = await requirePart(dir, manifest.rows)
   await requirePart(dir, manifest.blobs)
   await using opened = new AsyncDisposableStack()
-  opened.use(await requireNoRows(config, env))
+  opened.use(await lockEmptyDatabase(config.database, env, openLog(config.logLevel)))
   await restoreBytes(config, dir, manifest)
-  const endedUploads = await restoreRows(config, env, { dump: rows, hasBytes: manifest.hasBytes })
+  const endedUploads = await restoreDump(rows, config.database, env, (database) =>
+    finishRestore({ ...config, database }, manifest.hasBytes),
+  )
   return { blobs: manifest.blobs.count, endedUploads, missing: manifest.missing }
-}
-
-type Rows = { dump: string; hasBytes: boolean }
-
-async function restoreRows(
-  { database, ...config }: Config,
-  env: Env,
-  { dump, hasBytes }: Rows,
-): Promise<number> {
-  if (database.kind === 'sqlite')
-    return restoreSqlite(dump, database.path, (path) =>
-      finishRestore({ ...config, database: { ...database, path } }, hasBytes),
-    )
-  await restorePostgres(dump, database, env)
-  return finishRestore({ ...config, database }, hasBytes)
 }
 
 function requireSameKinds({ database, blobs }: Config, manifest: Manifest) {
@@ -72,17 +56,6 @@ function requireSameKinds({ database, blobs }: Config, manifest: Manifest) {
     )
 }
 const wording = { sqlite: 'a SQLite database', postgres: 'a PostgreSQL database' }
-
-/** Returns a lock that stops servers from starting on the SQLite file until it is disposed. */
-async function requireNoRows({ database, logLevel }: Config, env: Env): Promise<Disposable | null> {
-  if (database.kind === 'postgres') {
-    await requireNoTables(database, env)
-    return null
-  }
-  await requireNoSqlite(database.path)
-  await mkdir(dirname(database.path), { recursive: true, mode: 0o700 })
-  return takeServerLock(database.path, { timeoutMs: 0, log: openLog(logLevel) })
-}
 
 /**
  * Copies the bytes into the store. A bucket store needs rows for its multipart uploads; these are in an
@@ -149,9 +122,7 @@ async function finishRestore(
   hasBytes: boolean,
 ): Promise<number> {
   await using opened = new AsyncDisposableStack()
-  const withoutTimeout =
-    database.kind === 'sqlite' ? database : { ...database, poolSize: 2, statementTimeoutMs: 0 }
-  const db = opened.adopt(openDatabase(withoutTimeout), (db) => db.destroy())
+  const db = opened.adopt(openDatabase(withoutStatementTimeout(database)), (db) => db.destroy())
   await migrateToLatest(db)
   await deleteBackupLeases(db)
   const store = await openBlobs(blobs, createMultipartStore(db))

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { guardDeletes } from '../blobs/delete-guard.ts'
 import { openBlobs, requireBucket } from '../blobs/open.ts'
-import { type Config, type DatabaseConfig, StartupError } from '../config/config.ts'
+import { type Config, StartupError } from '../config/config.ts'
 import type { ServiceContext } from '../context.ts'
+import { withoutStatementTimeout } from '../database/database.ts'
 import { createMultipartStore } from '../database/multipart-store.ts'
 import { openExisting } from '../database/open-existing.ts'
 import { createRateLimiter } from '../database/rate-limit/limiter.ts'
@@ -170,7 +171,9 @@ async function openContext({
   limits,
 }: Config): Promise<ServiceContext & AsyncDisposable> {
   await using opened = new AsyncDisposableStack()
-  const db = opened.adopt(await openExisting(withoutTimeout(database)), (db) => db.destroy())
+  // Counting a large workspace may take longer than the timeout.
+  const existing = await openExisting(withoutStatementTimeout(database))
+  const db = opened.adopt(existing, (db) => db.destroy())
   await requireBucket(blobs)
   const bytes = await openBlobs(blobs, createMultipartStore(db), { isReadOnly: true })
   const store = guardDeletes(
@@ -186,10 +189,6 @@ async function openContext({
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   }
 }
-
-/** Disables the statement timeout: counting a large workspace may take longer. */
-const withoutTimeout = (database: DatabaseConfig): DatabaseConfig =>
-  database.kind === 'sqlite' ? database : { ...database, poolSize: 2, statementTimeoutMs: 0 }
 
 /** Lists the store on first use. Memory holds a key and a number per blob. */
 function createLazyList(blobs: ServiceContext['blobs']) {

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { latestNow, leaseEnd, leaseNow } from '../database/clock.ts'
-import { type Db, isPostgres } from '../database/database.ts'
+import { type Db, supportsSkipLocked } from '../database/database.ts'
 import { newId } from '../database/ids.ts'
 import type { Row } from '../database/tables.ts'
 import type { Tx } from '../database/transaction.ts'
@@ -70,7 +70,7 @@ export async function claim(
     .where('kind', 'in', kinds)
     .orderBy('runAt')
     .limit(1)
-    .$if(isPostgres(db), (q) => q.forUpdate().skipLocked())
+    .$if(supportsSkipLocked(db), (q) => q.forUpdate().skipLocked())
   const until = leaseEnd(db, now, leaseMs)
   const job = await db
     .updateTable('jobs')

@@ -155,6 +155,17 @@ const rules: Rule[] = [
       to === 'kysely' && /Dialect|Adapter|Driver/.test(names) && !within(from, 'src/database'),
     such: [['src/domains/files/reads.ts', 'kysely']],
   },
+  {
+    says: 'only database/ distinguishes the databases; app.ts opens them',
+    broken: ({ from, to, names }) =>
+      !within(from, 'src/database') &&
+      (/\bisPostgres\b/.test(names) ||
+        (/^src\/database\/(sqlite|postgres)\//.test(to) && from !== 'src/app.ts')),
+    such: [
+      ['src/backup/restore.ts', 'src/database/sqlite/snapshot.ts'],
+      ['src/http/ops/health.ts', 'src/database/postgres/listener.ts'],
+    ],
+  },
 ]
 
 describe.each(rules)('$says', ({ broken, such }) => {
@@ -201,6 +212,13 @@ test('only the entry points read the environment', () => {
     'src/main.ts',
     'src/restore.ts',
   ])
+})
+
+test('only database/, its settings and app.ts ask for the kind of the database', () => {
+  const kinds =
+    /\b(?:isPostgres|PostgresAdapter|SqliteAdapter)\b|\bkind [!=]== '(?:sqlite|postgres)'/
+  const asking = sources.filter((file) => !within(file, 'src/database') && kinds.test(read(file)))
+  expect(asking).toEqual(['src/app.ts', 'src/config/config.ts'])
 })
 
 test('the guard reads the source files', () => {

@@ -1,6 +1,6 @@
 import { Client } from 'pg'
 import { type DatabaseConfig, type Env, StartupError } from '../../config/config.ts'
-import { type BlobEntry, blobsAfter, type Snapshot } from '../snapshot.ts'
+import { type BlobEntry, blobsAfter, type Snapshot } from '../snapshot/contents.ts'
 import { requireProgram, runProgram } from './client-programs.ts'
 
 type PostgresConfig = Extract<DatabaseConfig, { kind: 'postgres' }>

@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import SqliteFile from 'better-sqlite3'
 import { StartupError } from '../../config/config.ts'
 import { fsyncDirectory, syncFile } from '../../fsync.ts'
-import { type BlobEntry, blobsAfter, type Snapshot } from '../snapshot.ts'
+import { type BlobEntry, blobsAfter, type Snapshot } from '../snapshot/contents.ts'
 
 /**
  * Opens a snapshot of the database at `path`: its read transaction stays open while servers go on writing.

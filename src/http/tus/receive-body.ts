@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
+import { hasSeveralProcesses } from '../../database/database.ts'
 import { requireUnrevoked } from '../../domains/accounts/reads.ts'
-import { isShared } from '../../domains/uploads/receive/leases.ts'
 import { appendTo, commitFinalOffset, commitOffset } from '../../domains/uploads/receive/offsets.ts'
 import { remainingBytes, type UploadRow } from '../../domains/uploads/rules.ts'
 import { HttpError } from '../errors.ts'
@@ -66,7 +66,7 @@ const hasAllBytes = ({ status }: UploadRow) => !['CREATED', 'RECEIVING'].include
  */
 async function acquireLeaseOfNew(state: TusRequestState) {
   const { ctx } = state
-  if (!isShared(ctx)) return
+  if (!hasSeveralProcesses(ctx.db)) return
   const { id } = requireUpload(state)
   state.upload = requireActive(await acquireLease(state, id), id, ctx.now())
 }

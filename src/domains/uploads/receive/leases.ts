@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ServiceContext } from '../../../context.ts'
 import { databaseNowPlus } from '../../../database/clock.ts'
-import { type Db, isPostgres } from '../../../database/database.ts'
+import { type Db, hasSeveralProcesses } from '../../../database/database.ts'
 import { listen, notifyNow } from '../../../database/notify.ts'
 import { uploadById } from '../reads.ts'
 import { statusAt, type UploadRow } from '../rules.ts'
@@ -47,14 +47,11 @@ export function renewLeasesOver(db: Db, renewing: Db): void {
 }
 
 function keeperOf(db: Db): LeaseKeeper | null {
-  if (!isPostgres(db)) return null
+  if (!hasSeveralProcesses(db)) return null
   const keeper = keepers.get(db) ?? leaseKeeper(db, LEASE_TTL_MS)
   keepers.set(db, keeper)
   return keeper
 }
-
-/** Returns whether several processes may write to the uploads of this database. */
-export const isShared = ({ db }: ServiceContext) => isPostgres(db)
 
 /**
  * Makes the caller the only writer of an upload across all processes, after the current writer has stopped.
