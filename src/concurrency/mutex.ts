@@ -1,5 +1,3 @@
-export type Mutex = ReturnType<typeof createMutex>
-
 /** Creates a mutex with a FIFO queue. It yields to the event loop between two holders. */
 export function createMutex() {
   const waiting: (() => void)[] = []

@@ -1,8 +1,8 @@
 import type { CompiledQuery } from 'kysely'
 import { type Db, isPostgres } from '../database.ts'
 import { nameStatement } from '../postgres/statement-names.ts'
+import type { WriteOptions } from '../sqlite/connections.ts'
 import { selectSync } from '../sqlite/dialect.ts'
-import type { WriteOptions } from '../sqlite/driver.ts'
 import type { Tx } from '../transaction.ts'
 
 type Scalar = string | number | null

@@ -1,4 +1,3 @@
-import type SqliteFile from 'better-sqlite3'
 import {
   type CompiledQuery,
   type DatabaseConnection,
@@ -6,46 +5,15 @@ import {
   type QueryResult,
   SelectQueryNode,
 } from 'kysely'
-import { createMutex, type Mutex } from '../../concurrency/mutex.ts'
-import { createRunner } from './statement-cache.ts'
-import { createWalSync, type WalSync } from './wal-sync.ts'
+import type { SqliteConnections, SqliteTransaction, WriteOptions } from './connections.ts'
 
-/** With `skipSync`, a write outside a transaction does not wait for the disk: a power failure may undo it. */
-export type WriteOptions = { skipSync?: boolean }
-
-type Run = <R>(query: CompiledQuery) => QueryResult<R>
-type Connections = {
-  write: Run
-  read: Run
-  writer: SqliteFile.Database
-  mutex: Mutex
-  log: WalSync
-}
-
-/**
- * Runs writes and transactions one after the other on one connection. Selects outside a transaction never
- * wait: while the writer is busy, they use a second connection. A commit resolves when it is durable; the
- * next transaction starts before that, so that commits during a sync share the next sync.
- */
-export class ReadWriteDriver implements Driver {
-  readonly #connections: Connections
-  readonly #reader: SqliteFile.Database
-  constructor(writer: SqliteFile.Database, reader: SqliteFile.Database) {
-    const [mutex, log] = [createMutex(), createWalSync(writer)]
-    this.#connections = {
-      write: createRunner(writer),
-      read: createRunner(reader),
-      writer,
-      mutex,
-      log,
-    }
-    this.#reader = reader
+/** Kysely's driver for the connections of connections.ts. */
+export class SqliteDriver implements Driver {
+  readonly #connections: SqliteConnections
+  constructor(connections: SqliteConnections) {
+    this.#connections = connections
   }
   async init() {}
-  /** Runs a select outside a transaction, without waiting for a running one. */
-  select<R>(query: CompiledQuery<R>): R[] {
-    return runSelect<R>(this.#connections, query).rows
-  }
   async acquireConnection() {
     return new Connection(this.#connections)
   }
@@ -59,33 +27,23 @@ export class ReadWriteDriver implements Driver {
     connection.rollback()
   }
   async releaseConnection() {}
-  async destroy() {
-    await this.#connections.log.close()
-    this.#reader.close()
-    this.#connections.writer.close()
+  destroy() {
+    return this.#connections.close()
   }
 }
 
-/** Reads on the writer if it is free: the reader's page cache is invalid after each write. */
-const runSelect = <R>({ mutex, write, read }: Connections, query: CompiledQuery) =>
-  mutex.isFree() ? write<R>(query) : read<R>(query)
-
 /** A Kysely connection for one statement or transaction. */
 class Connection implements DatabaseConnection {
-  readonly #connections: Connections
-  #hasLock = false
-  constructor(connections: Connections) {
+  readonly #connections: SqliteConnections
+  #transaction: SqliteTransaction | null = null
+  constructor(connections: SqliteConnections) {
     this.#connections = connections
   }
 
   async executeQuery<R>(query: CompiledQuery & WriteOptions): Promise<QueryResult<R>> {
-    const { write, mutex, log } = this.#connections
-    if (this.#hasLock) return write(query)
-    if (SelectQueryNode.is(query.query)) return runSelect(this.#connections, query)
-    await mutex.acquire()
-    const result = mutex.releaseAfter(() => write<R>(query))
-    if (!query.skipSync) await log.sync()
-    return result
+    if (this.#transaction) return this.#transaction.run(query)
+    const isSelect = SelectQueryNode.is(query.query)
+    return isSelect ? this.#connections.select(query) : this.#connections.write(query)
   }
 
   // biome-ignore lint/correctness/useYield: streaming is not supported.
@@ -94,43 +52,15 @@ class Connection implements DatabaseConnection {
   }
 
   async begin() {
-    await this.#connections.mutex.acquire()
-    this.#hasLock = true
-    try {
-      // Acquires the write lock at once and waits for other processes. A deferred transaction that reads
-      // before another process writes would fail with SQLITE_BUSY without waiting.
-      this.#exec('begin immediate')
-    } catch (error) {
-      this.#release()
-      throw error
-    }
+    this.#transaction = await this.#connections.begin()
   }
 
-  /** If COMMIT fails, the mutex stays held and Kysely calls rollback. */
+  /** If COMMIT fails, the transaction stays open and Kysely calls rollback. */
   async commit() {
-    this.#exec('commit')
-    this.#release()
-    await this.#connections.log.sync()
+    await this.#transaction?.commit()
   }
 
-  /**
-   * Rolls back unless SQLite has already done so, as on a full or broken disk: a second rollback would fail
-   * and hide the cause.
-   */
   rollback() {
-    if (!this.#hasLock) return
-    try {
-      if (this.#connections.writer.inTransaction) this.#exec('rollback')
-    } finally {
-      this.#release()
-    }
-  }
-
-  #exec(sql: 'begin immediate' | 'commit' | 'rollback') {
-    this.#connections.write({ sql, parameters: [] } as unknown as CompiledQuery)
-  }
-  #release() {
-    this.#hasLock = false
-    this.#connections.mutex.release()
+    this.#transaction?.rollback()
   }
 }

@@ -1,6 +1,6 @@
 import { CompiledQuery, type DatabaseConnection, type QueryResult } from 'kysely'
 import type { Db } from '../../../src/database/database.ts'
-import { ReadWriteDriver } from '../../../src/database/sqlite/driver.ts'
+import type { SqliteConnections } from '../../../src/database/sqlite/connections.ts'
 import { transact } from '../../../src/database/transaction.ts'
 import { database } from '../../support/databases.ts'
 
@@ -18,18 +18,19 @@ export async function statementsOf(db: Db, fn: () => Promise<unknown>): Promise<
     seen.push(query)
     return executeQuery.call(this, query, ...(more as [])) as Promise<QueryResult<R>>
   }
-  const { driver } = db.getExecutor().adapter as { driver?: ReadWriteDriver }
-  if (driver) {
-    driver.select = (query) => {
-      seen.push(query)
-      return ReadWriteDriver.prototype.select.call(driver, query) as never
+  const { connections: sqlite } = db.getExecutor().adapter as { connections?: SqliteConnections }
+  const select = sqlite?.select
+  if (sqlite && select) {
+    sqlite.select = (query) => {
+      seen.push(query as CompiledQuery)
+      return select(query)
     }
   }
   try {
     await fn()
   } finally {
     connections.executeQuery = executeQuery
-    if (driver) driver.select = ReadWriteDriver.prototype.select
+    if (sqlite && select) sqlite.select = select
   }
   return seen
 }

@@ -1,6 +1,7 @@
 import type { Db } from '../../../database/database.ts'
 import { folderKind, kindOf } from '../../../database/query/entry-kinds.ts'
-import type { List, PreparedSegments } from '../../../database/query/keyset.ts'
+import type { List } from '../../../database/query/keyset.ts'
+import type { PreparedSegment, Segment } from '../../../database/query/segments.ts'
 import type { EntryKind } from '../../../database/tables.ts'
 import { foldName, prefixUpperBound } from '../../../names.ts'
 import type { Path } from '../patterns/patterns.ts'
@@ -37,19 +38,20 @@ export function childrenList(
   filter: EntryFilter,
   order: EntryOrder,
 ): List<EntryRow> {
-  const children = (kind: EntryKind) => childrenOf(db, folder.id, kind)
-  const kinds = entryKinds(filter)
-  const preparedSegments = isPlain(filter) ? knownChildren(db, folder.id, kinds) : undefined
-  const isEmpty = (segment: number) => kinds[segment] === 'folder' && folder.folderCount === 0
-  return entryList({ id: folder.id, rows: children, filter, order, preparedSegments, isEmpty })
+  const segmentOf = (kind: EntryKind) => {
+    if (kind === 'folder' && folder.folderCount === 0) return null
+    return isPlain(filter)
+      ? preparedChildren(db, folder.id, kind)
+      : filtered(childrenOf(db, folder.id, kind), filter)
+  }
+  return entryList({ id: folder.id, segmentOf, filter, order })
 }
 
-const knownChildren = (db: Db, id: string, kinds: EntryKind[]): PreparedSegments<EntryRow> => ({
+const preparedChildren = (db: Db, id: string, kind: EntryKind): PreparedSegment<EntryRow> => ({
   db,
-  count: kinds.length,
-  name: `children ${kinds}`,
+  name: `children ${kind}`,
   args: [id],
-  segments: (db, folderId) => kinds.map((kind) => childrenOf(db, folderId, kind)),
+  build: (db, folderId) => childrenOf(db, folderId, kind),
 })
 
 const childrenOf = (db: Db, folderId: string, kind: EntryKind): Entries =>
@@ -78,11 +80,13 @@ export function workspaceList(
   const below =
     scanRoot && subtreeSize(scanRoot) <= MAX_SORTED_COUNT ? liveBelow(db, scanRoot) : null
   const rows = scanRoot === null ? noEntries(db) : (below ?? liveEntries(db, workspaceId))
-  const rowsOfKind = (kind: EntryKind) =>
-    rows
+  const segmentOf = (kind: EntryKind) => {
+    const ofKind = rows
       .where('e.kind', '=', kindOf(kind))
       .$if(tagId !== undefined, (q) => q.where((eb) => hasTag(eb, 'et.tagId', [tagId ?? ''])))
-  return entryList({ id: tagId ?? workspaceId, rows: rowsOfKind, filter, order })
+    return filtered(ofKind, filter)
+  }
+  return entryList({ id: tagId ?? workspaceId, segmentOf, filter, order })
 }
 
 /**
@@ -139,12 +143,12 @@ const liveBelow = (db: Db, { workspaceId, pathKey }: EntryRow): Entries =>
 type Listed = {
   /** Part of the ordering, so that the cursors of one list are invalid in another. */
   id: string
-  rows: (kind: EntryKind) => Entries
+  segmentOf: (kind: EntryKind) => Segment<EntryRow>
   filter: EntryFilter
   order: EntryOrder
-} & Pick<List<EntryRow>, 'preparedSegments' | 'isEmpty'>
+}
 
-function entryList({ id, rows, filter, order, ...more }: Listed): List<EntryRow> {
+function entryList({ id, segmentOf, filter, order }: Listed): List<EntryRow> {
   const { field, direction, foldersFirst } = order
   const sortDirection = direction === 'ASC' ? 'asc' : 'desc'
   return {
@@ -158,16 +162,16 @@ function entryList({ id, rows, filter, order, ...more }: Listed): List<EntryRow>
       },
       { column: 'e.id', as: 'id', direction: sortDirection },
     ],
-    get segments() {
-      return entryKinds(filter)
-        .map((kind) => applyFilter(rows(kind), filter))
-        .map((query) => (filter.patterns?.length ? withParentPath(query) : query))
-    },
-    ...more,
+    segments: entryKinds(filter).map(segmentOf),
     merged: !foldersFirst,
     postFilter: patternPredicate(filter),
     budget: filter.budget,
   }
+}
+
+function filtered(rows: Entries, filter: EntryFilter): Entries {
+  const matching = applyFilter(rows, filter)
+  return filter.patterns?.length ? withParentPath(matching) : matching
 }
 
 type WithParentPath = EntryRow & { parentPath?: string | null; parentKey?: string | null }
