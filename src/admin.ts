@@ -9,7 +9,7 @@ import {
   tokensOnServer,
   usersOnServer,
 } from './domains/tokens/on-server.ts'
-import { DomainError } from './errors.ts'
+import { DomainError } from './errors/domain-error.ts'
 
 // Files that this process creates are accessible to its own user only.
 process.umask(0o077)

@@ -1,4 +1,4 @@
-import { StorageError } from '../errors.ts'
+import { StorageError } from '../errors/availability.ts'
 import { createAnnouncedBytes } from './announced-bytes.ts'
 import type { BlobStore } from './blob-store.ts'
 import type { Volume, VolumeState } from './volume.ts'

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { createSingleFlight } from '../concurrency/single-flight.ts'
-import { StorageError } from '../errors.ts'
+import { StorageError } from '../errors/availability.ts'
 import type { BlobStore, StampedRead } from './blob-store.ts'
 import { type Damage, damageOf, type Expected, nullIfMissing } from './verify.ts'
 

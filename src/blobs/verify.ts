@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import { StorageError } from '../errors.ts'
+import { StorageError } from '../errors/availability.ts'
 import type { BlobStore } from './blob-store.ts'
 import { isMissing } from './disk/errors.ts'
 

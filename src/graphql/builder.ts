@@ -2,7 +2,7 @@ import SchemaBuilder from '@pothos/core'
 import ComplexityPlugin from '@pothos/plugin-complexity'
 import ErrorsPlugin from '@pothos/plugin-errors'
 import RelayPlugin from '@pothos/plugin-relay'
-import { QueryTooComplex } from '../errors.ts'
+import { QueryTooComplex } from '../errors/input.ts'
 import type { Context } from './context.ts'
 import {
   defaultPageSize,

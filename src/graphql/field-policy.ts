@@ -9,7 +9,7 @@ import {
   isLeafType,
   isObjectType,
 } from 'graphql'
-import { Forbidden, NotFound } from '../errors.ts'
+import { Forbidden, NotFound } from '../errors/access.ts'
 import type { Context } from './context.ts'
 import { scopeOf } from './field-scopes.ts'
 import type { ExecutionBudget } from './limits/execution-budget.ts'

@@ -1,6 +1,7 @@
 import DataLoader from 'dataloader'
 import { type IdPrefix, idPrefix } from '../database/ids.ts'
-import { Forbidden, InvalidInput, NotFound } from '../errors.ts'
+import { Forbidden, NotFound } from '../errors/access.ts'
+import { InvalidInput } from '../errors/input.ts'
 import { builder } from './builder.ts'
 import type { Context } from './context.ts'
 import { listCost } from './limits/costs.ts'

@@ -1,7 +1,7 @@
 import type { InterfaceRef, ObjectRef } from '@pothos/core'
 import { countMatches, readFilteredPage } from '../database/query/filtered-pages.ts'
 import { countList, type List, type PageRequest, readPage } from '../database/query/keyset.ts'
-import { BadPageSize } from '../errors.ts'
+import { BadPageSize } from '../errors/input.ts'
 import { builder, type SchemaTypes } from './builder.ts'
 import { defaultPageSize, maxPageSize } from './limits/costs.ts'
 

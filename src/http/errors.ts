@@ -1,49 +1,13 @@
 import type { ServerResponse } from 'node:http'
 import { isDiskFault, isUnavailable } from '../database/errors.ts'
-import {
-  DomainError,
-  Forbidden,
-  RateLimited,
-  StorageError,
-  Unauthenticated,
-  Unavailable,
-} from '../errors.ts'
-
-const statuses: Record<string, number> = {
-  INVALID_INPUT: 400,
-  BAD_PAGE_SIZE: 400,
-  INVALID_CURSOR: 400,
-  QUERY_TOO_COMPLEX: 400,
-  UNAUTHENTICATED: 401,
-  FORBIDDEN: 403,
-  URL_INVALID: 403,
-  URL_EXPIRED: 403,
-  NOT_FOUND: 404,
-  NAME_CONFLICT: 409,
-  STALE_REVISION: 409,
-  CYCLE: 409,
-  INVALID_STATE: 409,
-  NOT_EMPTY: 409,
-  SIZE_MISMATCH: 409,
-  UPLOAD_INCOMPLETE: 409,
-  BATCH_ABORTED: 409,
-  UPLOAD_EXPIRED: 410,
-  SYNC_CURSOR_EXPIRED: 410,
-  FILE_TOO_LARGE: 413,
-  MEDIA_TYPE_REJECTED: 415,
-  ROW_REJECTED: 422,
-  RATE_LIMITED: 429,
-  // tus, checksum: "the Server MUST respond with the 460 Checksum Mismatch status".
-  CHECKSUM_MISMATCH: 460,
-  CORRUPT: 502,
-  UNAVAILABLE: 503,
-  TIMEOUT: 504,
-  QUOTA_EXCEEDED: 507,
-}
+import { Forbidden, Unauthenticated } from '../errors/access.ts'
+import { RateLimited, StorageError, Unavailable } from '../errors/availability.ts'
+import { DomainError } from '../errors/domain-error.ts'
+import { errorRegistry } from '../errors/registry.ts'
 
 /**
- * HTTP statuses of system errors of the disk and of the network to the bucket. Other storage errors are
- * permanent: 500.
+ * HTTP statuses of storage errors by the code of the system error of the disk or of the network to the
+ * bucket. The others are permanent, with the status of the registry.
  */
 const storageStatuses: Record<string, number> = {
   ENOSPC: 507,
@@ -63,7 +27,7 @@ const storageStatuses: Record<string, number> = {
 }
 
 /**
- * An error of the HTTP layer, such as a wrong method or range. Domains throw the classes of src/errors.ts.
+ * An error of the HTTP layer, such as a wrong method or range. Domains throw the classes of src/errors/.
  */
 export class HttpError extends Error {
   readonly status: number
@@ -95,8 +59,8 @@ export function statusOf(thrown: unknown): number {
   const error = translateDatabaseError(thrown)
   if (error instanceof HttpError) return error.status
   if (!(error instanceof DomainError)) return 500
-  if (error.code === 'STORAGE_ERROR') return storageStatus(error)
-  return statuses[error.code] ?? 400
+  const { status } = errorRegistry[error.code]
+  return error instanceof StorageError ? (storageStatus(error) ?? status) : status
 }
 
 /**
@@ -133,9 +97,8 @@ export function errorResponse(thrown: unknown, { requestId, log }: ErrorContext)
 /** Reports whether an operator must look at the error, because the client cannot correct it. */
 function needsOperator(error: unknown): boolean {
   if (error instanceof HttpError || (error instanceof StorageError && error.isFull)) return false
-  return !(error instanceof DomainError) || operatorCodes.includes(error.code)
+  return !(error instanceof DomainError) || Boolean(errorRegistry[error.code].needsOperator)
 }
-const operatorCodes = ['STORAGE_ERROR', 'CORRUPT', 'UNAVAILABLE']
 
 function bodyOf(error: unknown, requestId: string) {
   if (error instanceof HttpError) return { code: error.code, message: error.message }
@@ -158,8 +121,8 @@ function headersOf(error: unknown, status: number): Record<string, string> {
   return status === 503 ? { 'Retry-After': '1' } : {}
 }
 
-function storageStatus(error: unknown): number {
-  if (!(error instanceof Error)) return 500
+function storageStatus(error: unknown): number | undefined {
+  if (!(error instanceof Error)) return undefined
   const code = 'code' in error ? storageStatuses[String(error.code)] : undefined
   return code ?? storageStatus(error.cause)
 }

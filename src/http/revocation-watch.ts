@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { NotFound } from '../errors.ts'
+import { NotFound } from '../errors/access.ts'
 import { sentBytesOf } from './download/stalled-responses.ts'
 import { createWatchTimer } from './watch-timer.ts'
 

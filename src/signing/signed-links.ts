@@ -1,4 +1,4 @@
-import { DomainError } from '../errors.ts'
+import { LinkExpired, LinkInvalid } from '../errors/access.ts'
 import {
   isSignature,
   type Purpose,
@@ -43,22 +43,6 @@ export type Link = {
   tokenId?: string | undefined
   /** The share link that created the link: the link becomes invalid with it. */
   shareLinkId?: string | undefined
-}
-
-/** The signature of the link is invalid: 403. */
-export class LinkInvalid extends DomainError {
-  readonly code = 'URL_INVALID'
-  constructor() {
-    super('the signature of this link is invalid')
-  }
-}
-
-/** The link has expired: 403. */
-export class LinkExpired extends DomainError {
-  readonly code = 'URL_EXPIRED'
-  constructor(expiredAt: number) {
-    super(`this link expired at ${new Date(expiredAt).toISOString()}`)
-  }
 }
 
 const SIGNED = `\\.(?<signature>${signaturePattern()})$`

@@ -3,7 +3,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { BlobStore } from '../../src/blobs/blob-store.ts'
-import { ChecksumMismatch, StorageError } from '../../src/errors.ts'
+import { StorageError } from '../../src/errors/availability.ts'
+import { ChecksumMismatch } from '../../src/errors/uploads.ts'
 import { body, brokenBody, newKey, read, sha256, stalledBody } from './sources.ts'
 
 export type BlobServer = {

@@ -17,7 +17,7 @@ import {
 } from '../../src/database/query/keyset.ts'
 import { memoryDialect, sqliteDialect } from '../../src/database/sqlite/dialect.ts'
 import type { Row } from '../../src/database/tables.ts'
-import { BadPageSize, InvalidCursor } from '../../src/errors.ts'
+import { BadPageSize, InvalidCursor } from '../../src/errors/input.ts'
 import { builder } from '../../src/graphql/builder.ts'
 import '../../src/graphql/scalars.ts'
 import { connectionOf, page } from '../../src/graphql/pages.ts'

@@ -11,7 +11,7 @@ const sources = globSync('src/**/*.ts', { cwd: root }).sort()
 /** The layers, lowest first: a file may import its own layer and any lower one. */
 const floors = [
   [
-    'src/errors.ts',
+    'src/errors',
     'src/config/config.ts',
     'src/log.ts',
     'src/names.ts',

@@ -5,7 +5,7 @@ import {
   encodeSyncCursor,
   type SyncPosition,
 } from '../../src/domains/activity/sync-cursor.ts'
-import { SyncCursorExpired } from '../../src/errors.ts'
+import { SyncCursorExpired } from '../../src/errors/input.ts'
 import {
   act,
   batchDone,

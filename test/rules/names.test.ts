@@ -4,7 +4,7 @@ import { memberName } from '../../src/domains/archives/zip/members.ts'
 import { checkName, freeName, numberedName } from '../../src/domains/entries/rules.ts'
 import { findNameWarnings } from '../../src/domains/entries/warnings.ts'
 import { checkTagNames } from '../../src/domains/tags/rules.ts'
-import { InvalidInput } from '../../src/errors.ts'
+import { InvalidInput } from '../../src/errors/input.ts'
 import { byteLength, foldName, prefixUpperBound } from '../../src/names.ts'
 
 const key = (name: string) => checkName(name).nameKey

@@ -11,7 +11,7 @@ import {
   isWithin,
   mergeMetadata,
 } from '../../src/domains/entries/rules.ts'
-import { InvalidInput } from '../../src/errors.ts'
+import { InvalidInput } from '../../src/errors/input.ts'
 
 /** Few and similar names, so that they collide: one is a prefix of another, two differ in case. */
 const name = fc.constantFrom('a', 'A', 'ab', 'a b', 'ß', 'ss', 'é', 'e\u0301', 'x.y')

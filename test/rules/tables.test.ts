@@ -4,7 +4,8 @@ import type { ColumnType } from '../../src/database/tables.ts'
 import type { UserTable } from '../../src/database/user-tables/tables.ts'
 import { checkTable, requirePathColumn, sqlNameOf } from '../../src/domains/tables/rules.ts'
 import { decodeCells, encodeCells } from '../../src/domains/tables/values.ts'
-import { InvalidInput, RowRejected } from '../../src/errors.ts'
+import { RowRejected } from '../../src/errors/entries.ts'
+import { InvalidInput } from '../../src/errors/input.ts'
 
 const workspace = 'ws_0199aaaabbbbccccddddeeeeffff0000'
 const name = fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_]{0,62}$/)

@@ -2,11 +2,10 @@ import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { checksumAlgorithms, parseChecksum } from '../../src/blobs/streams/checksum.ts'
+import { LinkExpired, LinkInvalid } from '../../src/errors/access.ts'
 import {
   isIdSignature,
   type Link,
-  LinkExpired,
-  LinkInvalid,
   readLink,
   signLink,
   signUploadId,

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { StorageError } from '../../errors.ts'
+import { StorageError } from '../../errors/availability.ts'
 
 /**
  * For `.catch(wrapIoError('…'))`: throws a system error as a StorageError with the message `what` and the

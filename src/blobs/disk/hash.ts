@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
-import { StorageError } from '../../errors.ts'
+import { StorageError } from '../../errors/availability.ts'
 
 /**
  * Returns the sha256 (hex) of the first `size` bytes. Throws StorageError if there are fewer. Hashing 256 KiB

@@ -1,5 +1,5 @@
 import { createSingleFlight } from '../../concurrency/single-flight.ts'
-import { StorageError } from '../../errors.ts'
+import { StorageError } from '../../errors/availability.ts'
 import type { BlobStore } from '../blob-store.ts'
 import { wrapBucketError } from './api/errors.ts'
 import { retryWhileMissing } from './api/retry.ts'

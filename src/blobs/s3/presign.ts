@@ -7,7 +7,7 @@ import {
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { createSingleFlight } from '../../concurrency/single-flight.ts'
 import type { S3Config } from '../../config/config.ts'
-import { StorageError } from '../../errors.ts'
+import { StorageError } from '../../errors/availability.ts'
 import type { PresignedUrls } from '../blob-store.ts'
 import { encryption } from './api/bucket.ts'
 import { presigningClient } from './api/client.ts'

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import type { Pool, PoolClient, QueryResult } from 'pg'
-import { InvalidInput } from '../../errors.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import { ConnectionLost, isLost, isNameUnknown, isReplaceable, NoConnection } from '../errors.ts'
 import type { Watch } from './answer-watch.ts'
 import { nameOfStatement } from './statement-names.ts'

@@ -1,5 +1,5 @@
 import { type KyselyPlugin, type RawBuilder, type SqlBool, sql, type UnknownRow } from 'kysely'
-import { RowRejected } from '../../errors.ts'
+import { RowRejected } from '../../errors/entries.ts'
 import type { ColumnType } from '../tables.ts'
 import type { Tx } from '../transaction.ts'
 import type { Cell } from '../user-tables/cells.ts'

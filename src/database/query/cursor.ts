@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { InvalidCursor } from '../../errors.ts'
+import { InvalidCursor } from '../../errors/input.ts'
 import { isStorableText } from '../../names.ts'
 import { type SortKey, type SortValue, sortValue } from './keyset-predicate.ts'
 

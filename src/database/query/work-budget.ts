@@ -1,4 +1,4 @@
-import { QueryTooComplex } from '../../errors.ts'
+import { QueryTooComplex } from '../../errors/input.ts'
 
 /**
  * CPU time that one request may spend on work without an index. The elapsed time may be five times as long.

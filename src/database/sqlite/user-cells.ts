@@ -1,5 +1,5 @@
 import { type KyselyPlugin, type RawBuilder, type SqlBool, sql } from 'kysely'
-import { RowRejected } from '../../errors.ts'
+import { RowRejected } from '../../errors/entries.ts'
 import type { Cell } from '../user-tables/cells.ts'
 import type { UserTable } from '../user-tables/tables.ts'
 

@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely'
-import { RowRejected } from '../../errors.ts'
+import { RowRejected } from '../../errors/entries.ts'
 import type { Db } from '../database.ts'
 import type { Query } from '../query/keyset-predicate.ts'
 import type { Tx } from '../transaction.ts'

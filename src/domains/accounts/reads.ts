@@ -5,7 +5,7 @@ import { rowsById } from '../../database/query/load-by-id.ts'
 import { prepared } from '../../database/query/prepared.ts'
 import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
-import { Unauthenticated } from '../../errors.ts'
+import { Unauthenticated } from '../../errors/access.ts'
 import { hashSecret, parseScopes } from './rules.ts'
 
 export type UserRow = Row<'users'>

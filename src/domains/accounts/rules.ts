@@ -1,6 +1,6 @@
 import { hash, randomBytes } from 'node:crypto'
 import { type ApiScope, apiScopes } from '../../context.ts'
-import { InvalidInput } from '../../errors.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import { isSafeName, MAX_MARK_RUN } from '../../names.ts'
 
 /**

@@ -1,4 +1,4 @@
-import { InvalidInput } from '../../errors.ts'
+import { InvalidInput } from '../../errors/input.ts'
 
 /** Actions that the activity log records. */
 const activityActions = [

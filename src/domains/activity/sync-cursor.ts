@@ -1,4 +1,4 @@
-import { SyncCursorExpired } from '../../errors.ts'
+import { SyncCursorExpired } from '../../errors/input.ts'
 import {
   isSignature,
   type SigningKeys,

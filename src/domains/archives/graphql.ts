@@ -1,13 +1,7 @@
-import {
-  ChecksumMismatch,
-  FileTooLarge,
-  InvalidInput,
-  InvalidState,
-  NameConflict,
-  QuotaExceeded,
-  RateLimited,
-  StorageError,
-} from '../../errors.ts'
+import { RateLimited, StorageError } from '../../errors/availability.ts'
+import { InvalidState, NameConflict } from '../../errors/entries.ts'
+import { InvalidInput } from '../../errors/input.ts'
+import { ChecksumMismatch, FileTooLarge, QuotaExceeded } from '../../errors/uploads.ts'
 import { builder } from '../../graphql/builder.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { EntryRef, NameConflictEnum } from '../entries/inputs.ts'

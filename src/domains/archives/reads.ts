@@ -1,5 +1,5 @@
 import type { ServiceContext } from '../../context.ts'
-import { NotFound } from '../../errors.ts'
+import { NotFound } from '../../errors/access.ts'
 import { type ArchiveLink, signArchive } from '../../signing/signed-links.ts'
 import { type EntryRow, entryById } from '../entries/reads.ts'
 import { requireLinkCreator } from '../workspaces/reads.ts'

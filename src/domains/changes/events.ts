@@ -1,5 +1,6 @@
 import type { Row } from '../../database/tables.ts'
-import { NotFound, SyncCursorExpired } from '../../errors.ts'
+import { NotFound } from '../../errors/access.ts'
+import { SyncCursorExpired } from '../../errors/input.ts'
 import type { ActivityAction } from '../activity/rules.ts'
 import type { SyncPosition } from '../activity/sync-cursor.ts'
 import type { EntryRow } from '../entries/reads.ts'

@@ -1,4 +1,4 @@
-import { BadPageSize } from '../../errors.ts'
+import { BadPageSize } from '../../errors/input.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { errorTypeName, NotFoundError, SyncCursorExpiredError } from '../../graphql/errors.ts'
@@ -88,7 +88,7 @@ const ChangeBatch = builder.objectRef<Batch>('ChangeBatch').implement({
 const ChangesResult = builder.unionType('ChangesResult', {
   description: 'A batch of changes, or the error that ends the synchronization.',
   types: [ChangeBatch, SyncCursorExpiredError, NotFoundError],
-  resolveType: (result) => ('code' in result ? errorTypeName(result.name) : 'ChangeBatch'),
+  resolveType: (result) => ('code' in result ? errorTypeName(result) : 'ChangeBatch'),
 })
 
 builder.objectField(Workspace, 'changes', (t) =>

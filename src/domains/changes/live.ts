@@ -1,6 +1,6 @@
 import type { ServiceContext } from '../../context.ts'
 import { type Listening, listen, notifyOnCommit } from '../../database/notify.ts'
-import { NotFound, Unauthenticated } from '../../errors.ts'
+import { NotFound, Unauthenticated } from '../../errors/access.ts'
 import { isAlive, tokensById } from '../accounts/reads.ts'
 import type { SyncPosition } from '../activity/sync-cursor.ts'
 import { recorded } from '../activity/writes.ts'

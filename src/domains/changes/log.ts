@@ -1,5 +1,5 @@
 import type { Db } from '../../database/database.ts'
-import { SyncCursorExpired } from '../../errors.ts'
+import { SyncCursorExpired } from '../../errors/input.ts'
 import { eventsAfter, lastSeqOf } from '../activity/reads.ts'
 import type { ActivityAction } from '../activity/rules.ts'
 import type { SyncPosition } from '../activity/sync-cursor.ts'

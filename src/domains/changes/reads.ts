@@ -1,5 +1,5 @@
 import type { ServiceContext } from '../../context.ts'
-import { SyncCursorExpired } from '../../errors.ts'
+import { SyncCursorExpired } from '../../errors/input.ts'
 import { decodeSyncCursor, type SyncPosition } from '../activity/sync-cursor.ts'
 import { requireAccess, type WorkspaceRow } from '../workspaces/reads.ts'
 import type { Change } from './events.ts'

@@ -1,5 +1,6 @@
 import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
-import { DomainError, InvalidInput } from '../../errors.ts'
+import { DomainError } from '../../errors/domain-error.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import { withInputPath } from './input-path.ts'
 import type { EntryRef, EntryRow } from './reads.ts'
 

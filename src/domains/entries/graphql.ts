@@ -1,15 +1,15 @@
 import { inTransaction } from '../../context.ts'
 import { countList } from '../../database/query/keyset.ts'
 import { budgetOf } from '../../database/query/work-budget.ts'
+import { NotFound } from '../../errors/access.ts'
+import type { DomainError } from '../../errors/domain-error.ts'
 import {
   Cycle,
-  type DomainError,
   InvalidState,
   NameConflict,
-  NotFound,
   RowRejected,
   StaleRevision,
-} from '../../errors.ts'
+} from '../../errors/entries.ts'
 import { builder, type SchemaTypes } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { NameConflictError, StaleRevisionError, UserError } from '../../graphql/errors.ts'

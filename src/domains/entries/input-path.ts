@@ -1,4 +1,5 @@
-import { DomainError, InvalidInput, type Issue } from '../../errors.ts'
+import { DomainError } from '../../errors/domain-error.ts'
+import { InvalidInput, type Issue } from '../../errors/input.ts'
 
 /** Awaits `work` and prefixes the path of its domain error with `field`, such as ["destination", "path"]. */
 export async function withInputPath<T>(field: string, work: Promise<T>): Promise<T> {

@@ -2,7 +2,7 @@ import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import { sql, type UpdateObject } from 'kysely'
 import type { TxContext } from '../../context.ts'
 import type { Tables } from '../../database/tables.ts'
-import { InvalidInput } from '../../errors.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import { byteLength } from '../../names.ts'
 import { type EntryRow, subtreeOf } from './reads.ts'
 import {

@@ -6,7 +6,8 @@ import { folderKind } from '../../database/query/entry-kinds.ts'
 import { prepared } from '../../database/query/prepared.ts'
 import type { Row, Tables } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
-import { InvalidState, NotFound } from '../../errors.ts'
+import { NotFound } from '../../errors/access.ts'
+import { InvalidState } from '../../errors/entries.ts'
 import { prefixUpperBound } from '../../names.ts'
 import {
   type AccessibleWorkspace,

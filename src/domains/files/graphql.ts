@@ -1,11 +1,6 @@
-import {
-  Cycle,
-  InvalidInput,
-  InvalidState,
-  NameConflict,
-  QuotaExceeded,
-  StaleRevision,
-} from '../../errors.ts'
+import { Cycle, InvalidState, NameConflict, StaleRevision } from '../../errors/entries.ts'
+import { InvalidInput } from '../../errors/input.ts'
+import { QuotaExceeded } from '../../errors/uploads.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { listCost } from '../../graphql/limits/costs.ts'

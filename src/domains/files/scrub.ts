@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Damage, verify } from '../../blobs/verify.ts'
 import type { ServiceContext } from '../../context.ts'
-import { StorageError } from '../../errors.ts'
+import { StorageError } from '../../errors/availability.ts'
 import { type BlobRow, markDamaged, markVerified } from './damage.ts'
 
 /** Kind of the job that reads all stored bytes at a limited rate to detect damage. */

@@ -1,7 +1,7 @@
 import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import { newId } from '../../database/ids.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
-import { InvalidState, NameConflict } from '../../errors.ts'
+import { InvalidState, NameConflict } from '../../errors/entries.ts'
 import { record } from '../activity/writes.ts'
 import { type EntryRow, pathOf, trashRootOf } from '../entries/reads.ts'
 import { checkDescription, checkMetadata, type EntryName, mergeMetadata } from '../entries/rules.ts'

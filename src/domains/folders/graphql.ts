@@ -1,4 +1,4 @@
-import { InvalidState, NameConflict } from '../../errors.ts'
+import { InvalidState, NameConflict } from '../../errors/entries.ts'
 import { builder } from '../../graphql/builder.ts'
 import { QuotaExceededError } from '../../graphql/errors.ts'
 import { listCost } from '../../graphql/limits/costs.ts'

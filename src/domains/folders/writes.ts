@@ -1,6 +1,7 @@
 import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
-import { InvalidInput, InvalidState } from '../../errors.ts'
+import { InvalidState } from '../../errors/entries.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import { record } from '../activity/writes.ts'
 import { withInputPath } from '../entries/input-path.ts'
 import { checkDepth } from '../entries/paths.ts'

@@ -1,5 +1,5 @@
 import type { Row } from '../../database/tables.ts'
-import { InvalidState } from '../../errors.ts'
+import { InvalidState } from '../../errors/entries.ts'
 import { builder } from '../../graphql/builder.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { loader, nodeType } from '../../graphql/nodes.ts'

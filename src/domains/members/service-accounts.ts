@@ -1,6 +1,6 @@
 import { inTransaction, type ServiceContext } from '../../context.ts'
 import type { WorkspaceRole } from '../../database/tables.ts'
-import { NotFound } from '../../errors.ts'
+import { NotFound } from '../../errors/access.ts'
 import { usersById } from '../accounts/reads.ts'
 import { checkName } from '../accounts/rules.ts'
 import { createUser } from '../accounts/writes.ts'

@@ -1,5 +1,5 @@
 import type { EntryKind } from '../../database/tables.ts'
-import { InvalidInput } from '../../errors.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import { wordsOf } from './rules.ts'
 
 /** Consecutive words, split in one or two ways. With `prefix`, the last word also matches as a prefix. */

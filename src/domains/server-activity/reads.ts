@@ -2,7 +2,7 @@ import type { Viewer } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import type { List } from '../../database/query/keyset.ts'
 import type { Row } from '../../database/tables.ts'
-import { Forbidden, Unauthenticated } from '../../errors.ts'
+import { Forbidden, Unauthenticated } from '../../errors/access.ts'
 import { isFirstOwner } from '../accounts/reads.ts'
 
 export type ServerEventRow = Row<'serverActivity'>

@@ -1,4 +1,5 @@
-import { InvalidInput, InvalidState, QueryTooComplex } from '../../errors.ts'
+import { InvalidState } from '../../errors/entries.ts'
+import { InvalidInput, QueryTooComplex } from '../../errors/input.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { listCost } from '../../graphql/limits/costs.ts'

@@ -1,6 +1,6 @@
 import { withKeyLock } from '../../concurrency/keyed-mutex.ts'
 import { inTransaction, type ServiceContext } from '../../context.ts'
-import { NotFound } from '../../errors.ts'
+import { NotFound } from '../../errors/access.ts'
 import { record } from '../activity/writes.ts'
 import { pathOf } from '../entries/reads.ts'
 import { isPassword } from './passwords.ts'

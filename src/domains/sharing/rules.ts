@@ -1,5 +1,5 @@
 import type { Row } from '../../database/tables.ts'
-import { InvalidInput, type Issue } from '../../errors.ts'
+import { InvalidInput, type Issue } from '../../errors/input.ts'
 
 export type ShareRow = Row<'shareLinks'>
 

@@ -1,4 +1,4 @@
-import { InvalidInput } from '../../errors.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import type { Context } from '../../graphql/context.ts'
 import { type FieldPolicy, restrict } from '../../graphql/field-policy.ts'
 import { page } from '../../graphql/pages.ts'

@@ -1,6 +1,7 @@
 import type { ColumnType } from '../../database/tables.ts'
 import { cellsOf, type RawRow } from '../../database/user-tables/rows.ts'
-import { InvalidInput, InvalidState, RowRejected } from '../../errors.ts'
+import { InvalidState, RowRejected } from '../../errors/entries.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { listCost } from '../../graphql/limits/costs.ts'

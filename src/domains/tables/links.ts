@@ -2,7 +2,7 @@ import { inTransaction, type ServiceContext, type TxContext } from '../../contex
 import type { Db } from '../../database/database.ts'
 import { all } from '../../database/user-tables/predicates.ts'
 import { insertRow, type RawRow, updateRows } from '../../database/user-tables/rows.ts'
-import { InvalidState, RowRejected } from '../../errors.ts'
+import { InvalidState, RowRejected } from '../../errors/entries.ts'
 import { record } from '../activity/writes.ts'
 import { withInputPath } from '../entries/input-path.ts'
 import { type EntryRow, entryById, pathOf, requireLive } from '../entries/reads.ts'

@@ -12,7 +12,8 @@ import {
 } from '../../database/user-tables/predicates.ts'
 import { type RawRow, rowsQuery } from '../../database/user-tables/rows.ts'
 import { existingTables, type UserTable } from '../../database/user-tables/tables.ts'
-import { InvalidInput, RowRejected } from '../../errors.ts'
+import { RowRejected } from '../../errors/entries.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import { pathColumns, requireColumn } from './rules.ts'
 import { encodeCells } from './values.ts'
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { ColumnType } from '../../database/tables.ts'
 import type { UserColumn } from '../../database/user-tables/tables.ts'
-import { InvalidInput, type Issue, RowRejected } from '../../errors.ts'
+import { RowRejected } from '../../errors/entries.ts'
+import { InvalidInput, type Issue } from '../../errors/input.ts'
 
 export type NewColumn = { name: string; type: ColumnType; nullable: boolean }
 

@@ -1,7 +1,7 @@
 import type { ColumnType } from '../../database/tables.ts'
 import type { Cell, Cells } from '../../database/user-tables/cells.ts'
 import type { UserTable } from '../../database/user-tables/tables.ts'
-import { RowRejected } from '../../errors.ts'
+import { RowRejected } from '../../errors/entries.ts'
 import { isStorableText } from '../../names.ts'
 import { requireColumn, shownColumns } from './rules.ts'
 

@@ -12,7 +12,7 @@ import {
   type TableDescription,
   type UserColumn,
 } from '../../database/user-tables/tables.ts'
-import { InvalidInput } from '../../errors.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import { record } from '../activity/writes.ts'
 import { requireInputWorkspace } from '../workspaces/reads.ts'
 import { type Table, tablesOf } from './reads.ts'

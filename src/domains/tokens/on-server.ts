@@ -1,6 +1,7 @@
 import type { ApiScope, LogContext, ServiceContext } from '../../context.ts'
 import { transact } from '../../database/transaction.ts'
-import { InvalidInput, NotFound } from '../../errors.ts'
+import { NotFound } from '../../errors/access.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import {
   type TokenRow,
   tokensById,

@@ -1,6 +1,6 @@
 import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import { hook } from '../../database/hook.ts'
-import { Forbidden, NotFound } from '../../errors.ts'
+import { Forbidden, NotFound } from '../../errors/access.ts'
 import { isDescendantToken, type TokenRow, tokensById } from '../accounts/reads.ts'
 import { revokeTokens, revokeTokensAlone } from '../accounts/writes.ts'
 import { roleChanged } from '../members/writes.ts'

@@ -6,7 +6,8 @@ import {
   type TxContext,
   type Viewer,
 } from '../../context.ts'
-import { Forbidden, InvalidInput, NotFound, Unauthenticated } from '../../errors.ts'
+import { Forbidden, NotFound, Unauthenticated } from '../../errors/access.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import { type TokenRow, usersById } from '../accounts/reads.ts'
 import { checkName } from '../accounts/rules.ts'
 import { createToken, lockToken } from '../accounts/writes.ts'

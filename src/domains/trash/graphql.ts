@@ -1,4 +1,10 @@
-import { InvalidState, NameConflict, NotEmpty, RowRejected, StaleRevision } from '../../errors.ts'
+import {
+  InvalidState,
+  NameConflict,
+  NotEmpty,
+  RowRejected,
+  StaleRevision,
+} from '../../errors/entries.ts'
 import { builder } from '../../graphql/builder.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'

@@ -1,5 +1,5 @@
 import { inTransaction, type ServiceContext } from '../../context.ts'
-import { InvalidState } from '../../errors.ts'
+import { InvalidState } from '../../errors/entries.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { drainPurged, purge } from './purge.ts'
 

@@ -3,7 +3,7 @@ import { inTransaction, type ServiceContext, type TxContext } from '../../contex
 import type { Db } from '../../database/database.ts'
 import { fileKind } from '../../database/query/entry-kinds.ts'
 import { lockWorkspace } from '../../database/transaction.ts'
-import { InvalidState } from '../../errors.ts'
+import { InvalidState } from '../../errors/entries.ts'
 import { enqueue } from '../../jobs/queue.ts'
 import { record } from '../activity/writes.ts'
 import { type BatchMode, batch, type Outcome } from '../entries/batch.ts'

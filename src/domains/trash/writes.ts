@@ -1,6 +1,8 @@
 import type { ServiceContext, TxContext } from '../../context.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
-import { InvalidInput, InvalidState, NotEmpty, NotFound } from '../../errors.ts'
+import { NotFound } from '../../errors/access.ts'
+import { InvalidState, NotEmpty } from '../../errors/entries.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import { type BatchEntry, type BatchMode, batch, type Outcome } from '../entries/batch.ts'
 import { withInputPath } from '../entries/input-path.ts'
 import {

@@ -1,4 +1,6 @@
-import { BatchAborted, DomainError, InvalidInput } from '../../errors.ts'
+import { DomainError } from '../../errors/domain-error.ts'
+import { BatchAborted } from '../../errors/entries.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import type { UploadRow } from './rules.ts'
 
 /** The result of one item of a batch. */

@@ -1,7 +1,7 @@
 import type { ServiceContext, Viewer } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import type { Tx } from '../../database/transaction.ts'
-import { Forbidden } from '../../errors.ts'
+import { Forbidden } from '../../errors/access.ts'
 import { viewerOf, viewerUnlessRevoked } from '../accounts/reads.ts'
 import { requireOwnUpload } from './reads.ts'
 import type { UploadRow } from './rules.ts'

@@ -1,26 +1,19 @@
 import type { Row } from '../../database/tables.ts'
+import { RateLimited, StorageError } from '../../errors/availability.ts'
+import { InvalidState, NameConflict, RowRejected } from '../../errors/entries.ts'
+import type { TypedErrorCode } from '../../errors/registry.ts'
 import {
   ChecksumMismatch,
   FileTooLarge,
-  InvalidState,
   MediaTypeRejected,
-  NameConflict,
   QuotaExceeded,
-  RateLimited,
-  RowRejected,
   SizeMismatch,
-  StorageError,
   UploadExpired,
   UploadIncomplete,
-} from '../../errors.ts'
+} from '../../errors/uploads.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
-import {
-  type ErrorCode,
-  ErrorCodeEnum,
-  UploadIncompleteError,
-  UserError,
-} from '../../graphql/errors.ts'
+import { ErrorCodeEnum, UploadIncompleteError, UserError } from '../../graphql/errors.ts'
 import { defaultPageSize, listCost } from '../../graphql/limits/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { loader, Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
@@ -104,7 +97,7 @@ const UploadFailureType = builder.objectRef<UploadFailure>('UploadFailure').impl
     code: t.field({
       type: ErrorCodeEnum,
       description: 'The code of the error.',
-      resolve: ({ code }) => code as ErrorCode,
+      resolve: ({ code }) => code as TypedErrorCode,
     }),
     message: t.exposeString('message', { description: 'The error in words.' }),
     retryable: t.exposeBoolean('retryable', {

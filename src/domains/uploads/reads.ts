@@ -5,7 +5,7 @@ import type { List } from '../../database/query/keyset.ts'
 import { rowsById } from '../../database/query/load-by-id.ts'
 import type { Tables, UploadStatus } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
-import { NotFound } from '../../errors.ts'
+import { NotFound } from '../../errors/access.ts'
 import {
   isIdSignature,
   signedIdPattern,

@@ -1,5 +1,6 @@
 import type { Row, UploadStatus } from '../../database/tables.ts'
-import { ChecksumMismatch, FileTooLarge, InvalidInput, SizeMismatch } from '../../errors.ts'
+import { InvalidInput } from '../../errors/input.ts'
+import { ChecksumMismatch, FileTooLarge, SizeMismatch } from '../../errors/uploads.ts'
 
 export type UploadRow = Row<'uploads'>
 

@@ -1,6 +1,6 @@
 import type { BlobStore } from '../../blobs/blob-store.ts'
 import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
-import { InvalidState } from '../../errors.ts'
+import { InvalidState } from '../../errors/entries.ts'
 import { record } from '../activity/writes.ts'
 import { release } from '../workspaces/writes.ts'
 import { dequeueConfirm } from './confirm/pending-confirms.ts'

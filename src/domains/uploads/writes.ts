@@ -5,7 +5,7 @@ import {
   type TxContext,
 } from '../../context.ts'
 import { lockWorkspace } from '../../database/transaction.ts'
-import { InvalidInput } from '../../errors.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import { record } from '../activity/writes.ts'
 import { checkName } from '../entries/rules.ts'
 import { toWrite } from '../entries/writes.ts'

@@ -1,5 +1,6 @@
 import type { Visibility, WorkspaceRole } from '../../database/tables.ts'
-import { InvalidInput, NotFound } from '../../errors.ts'
+import { NotFound } from '../../errors/access.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { mutation } from '../../graphql/mutations.ts'

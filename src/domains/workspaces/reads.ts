@@ -5,7 +5,7 @@ import { rowsById } from '../../database/query/load-by-id.ts'
 import { prepared } from '../../database/query/prepared.ts'
 import type { Row, WorkspaceRole } from '../../database/tables.ts'
 import { lockWorkspace, type Tx } from '../../database/transaction.ts'
-import { Forbidden, NotFound } from '../../errors.ts'
+import { Forbidden, NotFound } from '../../errors/access.ts'
 import { viewerOf } from '../accounts/reads.ts'
 import { hasRole } from './rules.ts'
 

@@ -1,5 +1,5 @@
 import type { WorkspaceRole } from '../../database/tables.ts'
-import { InvalidInput, type Issue } from '../../errors.ts'
+import { InvalidInput, type Issue } from '../../errors/input.ts'
 import { isStorableText } from '../../names.ts'
 
 const ranks: Record<WorkspaceRole, number> = { VIEWER: 1, EDITOR: 2, OWNER: 3 }

@@ -14,7 +14,7 @@ import {
   type Source,
   validate,
 } from 'graphql'
-import { QueryTooComplex } from '../../errors.ts'
+import { QueryTooComplex } from '../../errors/input.ts'
 
 /** Limits of a document, independent of the cost of its fields. A fragment counts once per spread. */
 const documentLimits = {

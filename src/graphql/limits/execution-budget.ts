@@ -1,5 +1,7 @@
 import { GraphQLError } from 'graphql'
-import { type DomainError, QueryTooComplex, RequestTimeout } from '../../errors.ts'
+import { RequestTimeout } from '../../errors/availability.ts'
+import type { DomainError } from '../../errors/domain-error.ts'
+import { QueryTooComplex } from '../../errors/input.ts'
 
 export type ResponseLimits = {
   /** Maximum number of objects in one response, counted over all levels. */

@@ -6,7 +6,9 @@ import {
   isNonNullType,
   isScalarType,
 } from 'graphql'
-import { type DomainError, InvalidCursor, InvalidInput, NotFound } from '../../errors.ts'
+import { NotFound } from '../../errors/access.ts'
+import type { DomainError } from '../../errors/domain-error.ts'
+import { InvalidCursor, InvalidInput } from '../../errors/input.ts'
 import { isTooLongToNormalise, RAW_FACTOR } from '../../names.ts'
 
 /*

@@ -3,7 +3,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { BlobStore } from '../../blobs/blob-store.ts'
 import { releaseBuffers } from '../../blobs/streams/release-buffers.ts'
-import { CorruptBlob, StorageError } from '../../errors.ts'
+import { CorruptBlob, StorageError } from '../../errors/availability.ts'
 import { HttpError } from '../errors.ts'
 import {
   type ByteRange,

@@ -1,5 +1,7 @@
 import { GraphQLError, type GraphQLErrorExtensions } from 'graphql'
-import { DomainError, Forbidden, RateLimited, Unauthenticated, Unavailable } from '../../errors.ts'
+import { Forbidden, Unauthenticated } from '../../errors/access.ts'
+import { RateLimited, Unavailable } from '../../errors/availability.ts'
+import { DomainError } from '../../errors/domain-error.ts'
 import { currentRequestId, type Log } from '../../log.ts'
 import { statusOf, translateDatabaseError } from '../errors.ts'
 

@@ -1,7 +1,7 @@
 import { type DocumentNode, type GraphQLError, visit } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import type { Config } from '../../config/config.ts'
-import { Forbidden } from '../../errors.ts'
+import { Forbidden } from '../../errors/access.ts'
 import type { RequestContext } from '../request-context.ts'
 
 /** A suggestion of names that graphql adds to an error message. */

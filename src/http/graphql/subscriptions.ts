@@ -9,7 +9,7 @@ import {
   validateSubscriptionArgs,
 } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
-import { QueryTooComplex } from '../../errors.ts'
+import { QueryTooComplex } from '../../errors/input.ts'
 import type { Context } from '../../graphql/context.ts'
 import { costOf } from '../../graphql/limits/document-limits.ts'
 import { ExecutionBudget } from '../../graphql/limits/execution-budget.ts'

@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events'
-import { RateLimited } from '../../errors.ts'
+import { RateLimited } from '../../errors/availability.ts'
 
 /** Maximum number of concurrent request bodies of a user on one route of this process. */
 export const MAX_BODIES_PER_USER = 1_000

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { App } from '../../app.ts'
 import { consume } from '../../database/rate-limit/limiter.ts'
-import { RateLimited } from '../../errors.ts'
+import { RateLimited } from '../../errors/availability.ts'
 import { createConcurrencyLimit } from './concurrency-limit.ts'
 import { secondsUntil } from './rate-limits.ts'
 

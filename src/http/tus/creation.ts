@@ -4,7 +4,7 @@ import { createFinal } from '../../domains/uploads/concat/concat.ts'
 import { uploadById, uploadIdOf } from '../../domains/uploads/reads.ts'
 import { isConcatenating, type UploadRow } from '../../domains/uploads/rules.ts'
 import { createUpload } from '../../domains/uploads/writes.ts'
-import { NotFound } from '../../errors.ts'
+import { NotFound } from '../../errors/access.ts'
 import { uploadFromMetadata } from './metadata.ts'
 import type { TusRequestState } from './request-state.ts'
 

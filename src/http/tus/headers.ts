@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { type Checksum, checksumAlgorithms, parseChecksum } from '../../blobs/streams/checksum.ts'
-import { FileTooLarge } from '../../errors.ts'
+import { FileTooLarge } from '../../errors/uploads.ts'
 import { tusExtensions } from '../../graphql/server-info.ts'
 import { HttpError } from '../errors.ts'
 

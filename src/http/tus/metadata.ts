@@ -1,7 +1,7 @@
 import type { Viewer } from '../../context.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import type { NewUpload } from '../../domains/uploads/create/upload-row.ts'
-import { InvalidInput } from '../../errors.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import { checkUploadFields } from '../upload/field-limits.ts'
 
 /** tus: keys are non-empty ASCII without spaces and commas, and values Base64. */

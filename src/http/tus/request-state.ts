@@ -14,7 +14,8 @@ import {
   type UploadRow,
 } from '../../domains/uploads/rules.ts'
 import { deleteBytes } from '../../domains/uploads/terminate.ts'
-import { NotFound, UploadExpired } from '../../errors.ts'
+import { NotFound } from '../../errors/access.ts'
+import { UploadExpired } from '../../errors/uploads.ts'
 import { HttpError } from '../errors.ts'
 import type { TusRequest } from './headers.ts'
 

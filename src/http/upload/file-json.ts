@@ -2,7 +2,7 @@ import type { ServiceContext } from '../../context.ts'
 import { entryById, pathOf } from '../../domains/entries/reads.ts'
 import { versionsById } from '../../domains/files/reads.ts'
 import { tagsOfEntries } from '../../domains/tags/reads.ts'
-import { NotFound } from '../../errors.ts'
+import { NotFound } from '../../errors/access.ts'
 import { downloadUrl } from '../../signing/signed-links.ts'
 
 const LINK_TTL_MS = 3_600_000

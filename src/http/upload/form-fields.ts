@@ -2,7 +2,7 @@ import type { Viewer } from '../../context.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import type { RowLink } from '../../domains/tables/links.ts'
 import type { NewUpload } from '../../domains/uploads/create/upload-row.ts'
-import { InvalidInput } from '../../errors.ts'
+import { InvalidInput } from '../../errors/input.ts'
 import { checkRowLinkFields, checkUploadFields } from './field-limits.ts'
 import type { FilePart } from './multipart-parser.ts'
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import busboy from 'busboy'
-import { Unauthenticated } from '../../errors.ts'
+import { Unauthenticated } from '../../errors/access.ts'
 import { HttpError } from '../errors.ts'
 
 /** Maximum size of everything in a form except the file. */

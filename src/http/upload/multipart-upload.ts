@@ -10,7 +10,7 @@ import {
   requireActiveForm,
 } from '../../domains/uploads/form/forms.ts'
 import type { UploadRow } from '../../domains/uploads/rules.ts'
-import { Unauthenticated } from '../../errors.ts'
+import { Unauthenticated } from '../../errors/access.ts'
 import { rejectEarly } from '../early-reject.ts'
 import { HttpError } from '../errors.ts'
 import { createConcurrencyLimit, MAX_BODIES_PER_USER } from '../limits/concurrency-limit.ts'

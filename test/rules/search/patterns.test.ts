@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { globPattern, regexPattern } from '../../../src/domains/entries/patterns/patterns.ts'
-import { InvalidInput } from '../../../src/errors.ts'
+import { InvalidInput } from '../../../src/errors/input.ts'
 import { foldName } from '../../../src/names.ts'
 import { timingRetries } from '../../support/timed.ts'
 

@@ -4,7 +4,7 @@ import { highlightsOf } from '../../../src/domains/search/highlights.ts'
 import { findRanges, rankOf, type Texts, textsIn } from '../../../src/domains/search/match.ts'
 import { parseQuery } from '../../../src/domains/search/query.ts'
 import { wordsOf } from '../../../src/domains/search/rules.ts'
-import { InvalidInput } from '../../../src/errors.ts'
+import { InvalidInput } from '../../../src/errors/input.ts'
 
 const cut = (text: string) => wordsOf(text).map((words) => words.map((word) => word.text).join(' '))
 const anything = fc.oneof(

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { runIndependently } from '../../../src/domains/uploads/batch.ts'
 import type { UploadRow } from '../../../src/domains/uploads/rules.ts'
-import { NotFound } from '../../../src/errors.ts'
+import { NotFound } from '../../../src/errors/access.ts'
 
 test('processes results in the order of the items, whichever is ready first, and continues after a failure', async () => {
   const order: string[] = []

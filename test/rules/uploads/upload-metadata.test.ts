@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { InvalidInput } from '../../../src/errors.ts'
+import { InvalidInput } from '../../../src/errors/input.ts'
 import { parseMetadata, uploadFromMetadata } from '../../../src/http/tus/metadata.ts'
 
 const key = fc.stringMatching(/^[\x21-\x2b\x2d-\x7e]{1,20}$/)

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { inTransaction } from '../../../src/context.ts'
 import { purge as purgeRow } from '../../../src/domains/trash/purge.ts'
-import { InvalidState } from '../../../src/errors.ts'
+import { InvalidState } from '../../../src/errors/entries.ts'
 import {
   act,
   batch,

@@ -1,4 +1,5 @@
-import { DomainError, StorageError } from '../../../errors.ts'
+import { StorageError } from '../../../errors/availability.ts'
+import { DomainError } from '../../../errors/domain-error.ts'
 
 /**
  * For `.catch(wrapBucketError('…'))`: throws a StorageError with the message `what` and the original error as

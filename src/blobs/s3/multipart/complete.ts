@@ -1,4 +1,4 @@
-import { StorageError } from '../../../errors.ts'
+import { StorageError } from '../../../errors/availability.ts'
 import { isInvalidPart, nullIfMissing, wrapBucketError } from '../api/errors.ts'
 import { retryWhileMissing } from '../api/retry.ts'
 import type { Part, Staged } from '../multipart-state.ts'

@@ -1,4 +1,4 @@
-import { StorageError } from '../../../errors.ts'
+import { StorageError } from '../../../errors/availability.ts'
 import type { Bucket } from '../api/bucket.ts'
 import { nullIfExists } from '../api/errors.ts'
 import type { Bytes } from '../api/put-stream.ts'

@@ -1,4 +1,4 @@
-import { StorageError } from '../../../errors.ts'
+import { StorageError } from '../../../errors/availability.ts'
 import { wrapBucketError } from '../api/errors.ts'
 import type { Staged } from '../multipart-state.ts'
 import { hashStream } from '../staging/hash-stream.ts'

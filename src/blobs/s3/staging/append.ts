@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
-import { ChecksumMismatch, StorageError } from '../../../errors.ts'
+import { StorageError } from '../../../errors/availability.ts'
+import { ChecksumMismatch } from '../../../errors/uploads.ts'
 import type { AppendOptions } from '../../blob-store.ts'
 import type { SyncInterval } from '../../disk/append.ts'
 import { batchChunks } from '../../streams/batch-chunks.ts'

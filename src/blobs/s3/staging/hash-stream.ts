@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import { StorageError } from '../../../errors.ts'
+import { StorageError } from '../../../errors/availability.ts'
 
 /**
  * Returns the sha256 (hex) of the first `size` bytes. Throws StorageError if `stream` is null or has fewer.

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { StorageError } from '../../../errors.ts'
+import { StorageError } from '../../../errors/availability.ts'
 import type { Bucket } from '../api/bucket.ts'
 import type { Bytes } from '../api/put-stream.ts'
 import type { IncompletePart } from '../multipart-state.ts'

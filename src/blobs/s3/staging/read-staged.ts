@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { StorageError } from '../../../errors.ts'
+import { StorageError } from '../../../errors/availability.ts'
 import { wrapBucketError } from '../api/errors.ts'
 import { completeUpload } from '../multipart/complete.ts'
 import type { Stores } from '../multipart/put-parts.ts'

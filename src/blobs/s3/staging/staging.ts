@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { createSingleFlight } from '../../../concurrency/single-flight.ts'
-import { StorageError } from '../../../errors.ts'
+import { StorageError } from '../../../errors/availability.ts'
 import type { BlobStore } from '../../blob-store.ts'
 import { batchChunks } from '../../streams/batch-chunks.ts'
 import { wrapBucketError } from '../api/errors.ts'

@@ -1,4 +1,4 @@
-import { StorageError } from '../../../errors.ts'
+import { StorageError } from '../../../errors/availability.ts'
 import type { Change, MultipartStore, Staged } from '../multipart-state.ts'
 import {
   type IncompletePartStores,

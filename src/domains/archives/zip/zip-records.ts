@@ -1,4 +1,4 @@
-import { InvalidInput } from '../../../errors.ts'
+import { InvalidInput } from '../../../errors/input.ts'
 
 /** A member of an uploaded ZIP file. Its data is untrusted until validated. */
 export type ZipMember = {

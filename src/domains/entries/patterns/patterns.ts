@@ -1,6 +1,6 @@
 import { RE2JS, RE2JSSyntaxException } from 're2js'
 import type { WorkBudget } from '../../../database/query/work-budget.ts'
-import { InvalidInput } from '../../../errors.ts'
+import { InvalidInput } from '../../../errors/input.ts'
 import { foldName } from '../../../names.ts'
 import { countSteps } from './pattern-steps.ts'
 

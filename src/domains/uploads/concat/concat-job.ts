@@ -1,5 +1,6 @@
 import { inTransaction, type ServiceContext } from '../../../context.ts'
-import { InvalidState, StorageError } from '../../../errors.ts'
+import { StorageError } from '../../../errors/availability.ts'
+import { InvalidState } from '../../../errors/entries.ts'
 import { uploadById, uploadsById } from '../reads.ts'
 import { acquireWriteLease, type WriteLease } from '../receive/leases.ts'
 import { commitOffset } from '../receive/offsets.ts'

@@ -1,11 +1,8 @@
 import { inTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
-import {
-  InvalidInput,
-  InvalidState,
-  NotFound,
-  UploadExpired,
-  UploadIncomplete,
-} from '../../../errors.ts'
+import { NotFound } from '../../../errors/access.ts'
+import { InvalidState } from '../../../errors/entries.ts'
+import { InvalidInput } from '../../../errors/input.ts'
+import { UploadExpired, UploadIncomplete } from '../../../errors/uploads.ts'
 import { enqueue } from '../../../jobs/queue.ts'
 import { toWrite } from '../../entries/writes.ts'
 import { requireAccess } from '../../workspaces/reads.ts'

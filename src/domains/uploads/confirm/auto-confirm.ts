@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inTransaction, type ServiceContext } from '../../../context.ts'
-import { DomainError } from '../../../errors.ts'
+import { DomainError } from '../../../errors/domain-error.ts'
 import { backoffMs } from '../../../jobs/queue.ts'
 import { asConfirmer } from '../creator.ts'
 import { uploadById } from '../reads.ts'

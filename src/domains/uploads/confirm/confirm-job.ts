@@ -1,5 +1,6 @@
 import { inTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
-import { BatchAborted, StorageError } from '../../../errors.ts'
+import { StorageError } from '../../../errors/availability.ts'
+import { BatchAborted } from '../../../errors/entries.ts'
 import type { UploadOutcome } from '../batch.ts'
 import { asConfirmer } from '../creator.ts'
 import type { UploadRow } from '../rules.ts'

@@ -1,5 +1,6 @@
 import { inTransaction, type ServiceContext } from '../../../context.ts'
-import { BatchAborted, InvalidInput, InvalidState } from '../../../errors.ts'
+import { BatchAborted, InvalidState } from '../../../errors/entries.ts'
+import { InvalidInput } from '../../../errors/input.ts'
 import type { BatchMode } from '../../entries/batch.ts'
 import {
   allAborted,

@@ -1,5 +1,5 @@
 import type { ServiceContext } from '../../../context.ts'
-import { ChecksumMismatch } from '../../../errors.ts'
+import { ChecksumMismatch } from '../../../errors/uploads.ts'
 import type { Turn } from '../batch.ts'
 import type { UploadRow } from '../rules.ts'
 import { claimUpload, defaultTimeout, keepLease, withDeadline } from './confirm-lease.ts'

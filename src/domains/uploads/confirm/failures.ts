@@ -1,5 +1,6 @@
 import { inTransaction, type ServiceContext } from '../../../context.ts'
-import { ChecksumMismatch, DomainError } from '../../../errors.ts'
+import { DomainError } from '../../../errors/domain-error.ts'
+import { ChecksumMismatch } from '../../../errors/uploads.ts'
 import { type UploadFailure, type UploadRow, withFailure } from '../rules.ts'
 import { deleteBytes, recordFailure, terminateUpload } from '../terminate.ts'
 

@@ -1,7 +1,7 @@
 import { inBatchedTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
 import { prepared } from '../../../database/query/prepared.ts'
 import { afterCommit } from '../../../database/transaction.ts'
-import { InvalidState } from '../../../errors.ts'
+import { InvalidState } from '../../../errors/entries.ts'
 import { withInputPath } from '../../entries/input-path.ts'
 import { checkName } from '../../entries/rules.ts'
 import { detectMediaType, type Media } from '../../files/media.ts'

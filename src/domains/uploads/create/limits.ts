@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { TxContext } from '../../../context.ts'
 import { prepared } from '../../../database/query/prepared.ts'
 import { lockUser, type Tx } from '../../../database/transaction.ts'
-import { RateLimited } from '../../../errors.ts'
+import { RateLimited } from '../../../errors/availability.ts'
 
 /** Retry delay for clients, because limits free up as uploads are confirmed, canceled or expire. */
 const RETRY_SECONDS = 60

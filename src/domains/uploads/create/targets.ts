@@ -1,5 +1,6 @@
 import type { TxContext } from '../../../context.ts'
-import { InvalidState, NotFound } from '../../../errors.ts'
+import { NotFound } from '../../../errors/access.ts'
+import { InvalidState } from '../../../errors/entries.ts'
 import { type EntryRow, liveFolder, requireLive, requireLiveFolder } from '../../entries/reads.ts'
 import { checkPath, childPath, type EntryName } from '../../entries/rules.ts'
 import { resolveNameConflict, toWrite } from '../../entries/writes.ts'

@@ -1,6 +1,6 @@
 import { inTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
 import { newId } from '../../../database/ids.ts'
-import { Forbidden, Unauthenticated } from '../../../errors.ts'
+import { Forbidden, Unauthenticated } from '../../../errors/access.ts'
 import { requireUnrevoked } from '../../accounts/reads.ts'
 import { toWrite } from '../../entries/writes.ts'
 import type { RowLink } from '../../tables/links.ts'

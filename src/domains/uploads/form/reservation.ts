@@ -1,5 +1,5 @@
 import { inTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
-import { InvalidState } from '../../../errors.ts'
+import { InvalidState } from '../../../errors/entries.ts'
 import { requireUnrevoked } from '../../accounts/reads.ts'
 import { toWrite } from '../../entries/writes.ts'
 import { requireInputWorkspace } from '../../workspaces/reads.ts'

@@ -1,6 +1,6 @@
 import { inTransaction, type ServiceContext } from '../../../context.ts'
 import type { Db } from '../../../database/database.ts'
-import { Unauthenticated } from '../../../errors.ts'
+import { Unauthenticated } from '../../../errors/access.ts'
 import { checkByteLimits } from '../create/limits.ts'
 
 type Unassigned = { userId: string; bytes: number }

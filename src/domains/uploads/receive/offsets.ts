@@ -5,7 +5,7 @@ import { inTransaction, type ServiceContext, type TxContext } from '../../../con
 import { databaseNowPlus } from '../../../database/clock.ts'
 import type { Db } from '../../../database/database.ts'
 import { prepared } from '../../../database/query/prepared.ts'
-import { StorageError } from '../../../errors.ts'
+import { StorageError } from '../../../errors/availability.ts'
 import { release, reserve } from '../../workspaces/writes.ts'
 import { enqueueConfirm } from '../confirm/pending-confirms.ts'
 import { checkByteLimits } from '../create/limits.ts'

@@ -1,6 +1,6 @@
 import type { PresignedUrls } from '../../../blobs/blob-store.ts'
 import type { ServiceContext } from '../../../context.ts'
-import { InvalidInput } from '../../../errors.ts'
+import { InvalidInput } from '../../../errors/input.ts'
 import { serverUploadUrl, uploadById } from '../reads.ts'
 import { statusAt, type UploadRow } from '../rules.ts'
 import { commitOffset } from './offsets.ts'
