@@ -112,8 +112,11 @@ const gone = (await holdall.http(link, { token: null })).status
 expect(gone === 404, 'the link of a trashed file answers 404')
 result(`its link answers ${gone}`)
 
-say('And back', 'mutation { restoreEntries(input: { entryIds: [id] }) { succeeded } }')
-await act(holdall, 'restoreEntries', { entryIds: [file.id] }, 'succeeded')
+say(
+  'And back',
+  'mutation { restoreEntries(input: { entries: [{ entry: { id: id } }] }) { succeeded } }',
+)
+await act(holdall, 'restoreEntries', { entries: [{ entry: { id: file.id } }] }, 'succeeded')
 await list(holdall, workspace.id)
 console.log('\nAll of it went as it should.')
 

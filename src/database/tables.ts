@@ -343,6 +343,7 @@ export type EntryKind = 'folder' | 'file'
 export type Visibility = 'PRIVATE' | 'PUBLIC'
 export type WorkspaceRole = 'OWNER' | 'EDITOR' | 'VIEWER'
 export type NameConflictMode = 'FAIL' | 'RENAME' | 'NEW_VERSION' | 'REPLACE'
+export type FolderNameConflictMode = 'FAIL' | 'RENAME' | 'REUSE' | 'REPLACE'
 export type MediaKind =
   | 'IMAGE'
   | 'AUDIO'

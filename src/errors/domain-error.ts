@@ -6,7 +6,7 @@ import { type ErrorCode, errorRegistry } from './registry.ts'
  */
 export abstract class DomainError extends Error {
   abstract readonly code: ErrorCode
-  /** Path of the invalid input, outermost name first: ['destination', 'path']. */
+  /** Path of the invalid input, outermost name first: ['folder', 'path']. */
   path: string[] | null = null
   /** Whether the same request may succeed later. */
   get retryable(): boolean {

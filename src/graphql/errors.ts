@@ -56,7 +56,7 @@ export const UserError = builder.interfaceRef<DomainError>('UserError').implemen
       complexity: listCost(MAX_PATH_LENGTH),
       nullable: true,
       description:
-        'The input field that caused the error, outermost first, such as `["destination", "path"]`; null if there is none.',
+        'The input field that caused the error, outermost first, such as `["folder", "path"]`; null if there is none.',
     }),
     retryable: t.exposeBoolean('retryable', {
       description: 'Whether the same request may succeed later.',

@@ -23,7 +23,7 @@ export async function layOut(
   const nested = await createFolder(holdall, { workspaceId, name: 'nested' })
   const folders: string[] = []
   for (let n = 0; n < FOLDERS; n++) {
-    const input = { workspaceId, parent: { id: nested.id }, name: `folder ${n}` }
+    const input = { workspaceId, folder: { id: nested.id }, name: `folder ${n}` }
     folders.push((await createFolder(holdall, input)).id)
   }
   const db = openDatabase(readConfig(env).database)

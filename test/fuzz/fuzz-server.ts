@@ -28,7 +28,7 @@ export async function startFuzzServer(env: Env = unlimited) {
   const holdall = stack.use(await startTestServer({ env }))
   const agent = stack.adopt(new Agent({ keepAlive: true, maxSockets: 16 }), (all) => all.destroy())
   const { id: workspaceId, root, slug } = await createWorkspace(holdall)
-  const folder = await createFolder(holdall, { parent: { id: root.id }, name: 'Raw data' })
+  const folder = await createFolder(holdall, { folder: { id: root.id }, name: 'Raw data' })
   const inside = { workspaceId, folderId: folder.id }
   const plate = {
     ...inside,
@@ -48,7 +48,7 @@ export async function startFuzzServer(env: Env = unlimited) {
   ]
   for (const name of names)
     await uploadFile(holdall, { ...inside, path: 'deep/er', name, bytes: name, metadata: { name } })
-  const trashed = await createFolder(holdall, { parent: { id: root.id }, name: 'gone' })
+  const trashed = await createFolder(holdall, { folder: { id: root.id }, name: 'gone' })
   await trashEntries(holdall, trashed)
   const upload = await createUpload(holdall, { workspaceId, name: 'open.bin', size: 10 })
   await sendBytes(holdall, upload, '0123')

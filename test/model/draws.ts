@@ -10,6 +10,7 @@ const MAX_ENTRY_COUNT = 240
 export const hasRoom = ({ entries }: Model, more = 1) => entries.size + more <= MAX_ENTRY_COUNT
 
 export const conflicts = ['FAIL', 'RENAME', 'NEW_VERSION', 'REPLACE'] as const
+export const folderConflicts = ['FAIL', 'RENAME', 'REUSE', 'REPLACE'] as const
 export const drawMode = (dice: Dice) => dice.pick(['ALL_OR_NOTHING', 'BEST_EFFORT'])
 
 export function drawName(dice: Dice): string {

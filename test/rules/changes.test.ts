@@ -118,11 +118,11 @@ describe('a client that keeps a copy', () => {
 
   const folder = (name: string) => createFolder(holdall, { workspaceId, name, createParents: true })
   const move = (entry: { id: string }, to: { id: string }) =>
-    batchDone(holdall, 'moveEntries', { entries: items(entry), destination: { id: to.id } })
+    batchDone(holdall, 'moveEntries', { entries: items(entry), folder: { id: to.id } })
   const rename = (entry: { id: string }, name: string) =>
     act(holdall, 'updateEntry', { entry: { id: entry.id }, name }, '__typename')
   const restore = (entry: { id: string }) =>
-    batchDone(holdall, 'restoreEntries', { entryIds: [entry.id] })
+    batchDone(holdall, 'restoreEntries', { entries: [{ entry: { id: entry.id } }] })
   const at = async (path: string) => (await entryByPath(holdall, workspaceId, path)) as EntryHandle
 
   test.each([1, 2, 100])(

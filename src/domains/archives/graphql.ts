@@ -4,7 +4,7 @@ import { InvalidInput } from '../../errors/input.ts'
 import { ChecksumMismatch, FileTooLarge, QuotaExceeded } from '../../errors/uploads.ts'
 import { builder } from '../../graphql/builder.ts'
 import { mutation } from '../../graphql/mutations.ts'
-import { EntryRef, NameConflictEnum } from '../entries/inputs.ts'
+import { FolderRef, NameConflictEnum } from '../entries/inputs.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { SignedUrl } from '../files/graphql.ts'
 import { Folder } from '../folders/graphql.ts'
@@ -40,13 +40,13 @@ builder.objectField(Folder, 'archiveUrl', (t) =>
 
 mutation('importArchive', {
   description:
-    'Imports an uploaded archive under `destination`: archives of this server with descriptions, tags, metadata and versions, other ZIP files as a plain tree. The import is atomic. Only for uploads that you created and confirmed. Requires role EDITOR and scopes FILES_READ and FILES_WRITE.',
+    'Imports an uploaded archive under `folder`: archives of this server with descriptions, tags, metadata and versions, other ZIP files as a plain tree. The import is atomic. Only for uploads that you created and confirmed. Requires role EDITOR and scopes FILES_READ and FILES_WRITE.',
   input: builder.inputType('ImportArchiveInput', {
     description: 'The input of importArchive.',
     fields: (t) => ({
       uploadId: t.id({ required: true, description: 'The ID of the confirmed upload of the ZIP.' }),
-      destination: t.field({
-        type: EntryRef,
+      folder: t.field({
+        type: FolderRef,
         required: true,
         description: 'The folder that receives the content of the archive.',
       }),
@@ -55,7 +55,7 @@ mutation('importArchive', {
         required: true,
         defaultValue: 'FAIL',
         description:
-          'What happens if a name exists in `destination`; NEW_VERSION merges into existing folders.',
+          'What happens if a name exists in `folder`; NEW_VERSION merges into existing folders.',
       }),
     }),
   }),

@@ -14,29 +14,30 @@ export type Outcome = {
   error: DomainError | null
 }
 export const MAX_BATCH_SIZE = 100
+/** The input field that contains the items of a batch. */
+const ENTRIES = 'entries'
 
 /**
  * Runs `act` for each item and returns one outcome per item. ALL_OR_NOTHING uses one transaction and throws
  * the error of the first item that fails, with the path of the item in the input. BEST_EFFORT uses one
- * transaction per item and returns domain errors as outcomes. `field` is the input field that contains the
- * items. Throws InvalidInput unless there are 1 to 100 items.
+ * transaction per item and returns domain errors as outcomes. Throws InvalidInput unless there are 1 to 100
+ * items.
  */
 export async function batch<Item>(
   ctx: ServiceContext,
   items: readonly Item[],
   mode: BatchMode,
   act: (s: TxContext, item: Item) => Promise<EntryRow>,
-  field = 'entries',
 ): Promise<Outcome[]> {
   if (items.length === 0 || items.length > MAX_BATCH_SIZE) {
     const message = `expected 1 to ${MAX_BATCH_SIZE} entries, got ${items.length}`
-    throw new InvalidInput({ path: [field], message })
+    throw new InvalidInput({ path: [ENTRIES], message })
   }
   if (mode === 'BEST_EFFORT') return runIndependently(ctx, items, act)
   return inTransaction(ctx, async (s) => {
     const outcomes: Outcome[] = []
     for (const [index, item] of items.entries())
-      outcomes.push(succeeded(index, await withItemPath(field, index, act(s, item))))
+      outcomes.push(succeeded(index, await withItemPath(index, act(s, item))))
     return outcomes
   })
 }
@@ -44,16 +45,16 @@ export async function batch<Item>(
 type Act<Item> = (ctx: TxContext, item: Item) => Promise<EntryRow>
 
 /** Input fields shared by all items. The path of an error about one of them is already complete. */
-const sharedFields = new Set(['add', 'destination', 'fallbackDestination', 'remove', 'unlinkRows'])
+const sharedFields = new Set(['add', 'fallbackFolder', 'folder', 'remove', 'unlinkRows'])
 
 /** Awaits `work` and prefixes the path of its error with the item, such as ["entries", "3"]. */
-async function withItemPath<T>(field: string, index: number, work: Promise<T>): Promise<T> {
+async function withItemPath<T>(index: number, work: Promise<T>): Promise<T> {
   try {
     return await work
   } catch (error) {
     const path = (error instanceof DomainError && error.path) || []
     if (sharedFields.has(path[0] ?? '')) throw error
-    return withInputPath(field, withInputPath(String(index), Promise.reject(error)))
+    return withInputPath(ENTRIES, withInputPath(String(index), Promise.reject(error)))
   }
 }
 

@@ -38,6 +38,7 @@ import {
   EntryOrderInput,
   EntryRef,
   expectedRevision,
+  FolderRef,
   NameConflictEnum,
   NameWarningEnum,
 } from './inputs.ts'
@@ -441,8 +442,8 @@ mutation('moveEntries', {
         required: true,
         description: 'The entries to move, from 1 to 100.',
       }),
-      destination: t.field({
-        type: EntryRef,
+      folder: t.field({
+        type: FolderRef,
         required: true,
         description: 'The folder to move the entries into.',
       }),

@@ -1,7 +1,7 @@
 import { DomainError } from '../../errors/domain-error.ts'
 import { InvalidInput, type Issue } from '../../errors/input.ts'
 
-/** Awaits `work` and prefixes the path of its domain error with `field`, such as ["destination", "path"]. */
+/** Awaits `work` and prefixes the path of its domain error with `field`, such as ["folder", "path"]. */
 export async function withInputPath<T>(field: string, work: Promise<T>): Promise<T> {
   try {
     return await work

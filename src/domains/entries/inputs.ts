@@ -31,6 +31,19 @@ export const NameConflictEnum = builder.enumType('NameConflict', {
   } as const,
 })
 
+export const FolderNameConflictEnum = builder.enumType('FolderNameConflict', {
+  description: 'What happens when another entry already has the name of a new folder.',
+  values: {
+    FAIL: { description: 'Fails with NameConflictError, which suggests a free name.' },
+    RENAME: { description: 'Uses the next free name, such as Reports (2).' },
+    REUSE: {
+      description:
+        'Returns the existing folder unchanged, and fails with InvalidStateError if a file has the name.',
+    },
+    REPLACE: { description: 'Moves the existing entry to the trash.' },
+  } as const,
+})
+
 export const NameWarningEnum = builder.enumType('NameWarning', {
   description: 'A reason why a name may mislead people or fail on other systems.',
   values: {
@@ -82,6 +95,15 @@ export const EntryRef = builder.inputType('EntryRef', {
   fields: (t) => ({
     id: t.id({ description: 'Id of the entry.' }),
     path: t.field({ type: PathRef, description: 'Path of the entry in a workspace.' }),
+  }),
+})
+
+export const FolderRef = builder.inputType('FolderRef', {
+  isOneOf: true,
+  description: 'Reference to an existing folder, either by id or by path.',
+  fields: (t) => ({
+    id: t.id({ description: 'Id of the folder.' }),
+    path: t.field({ type: PathRef, description: 'Path of the folder in a workspace.' }),
   }),
 })
 

@@ -27,25 +27,25 @@ import {
 
 type Moves = {
   entries: readonly BatchEntry[]
-  destination: EntryRef
+  folder: EntryRef
   onConflict: NameConflictMode
   mode: BatchMode
 }
 
 /**
  * Moves 1 to 100 entries into a folder of the same workspace. Throws NotFound, Forbidden and InvalidState for
- * the destination, and InvalidInput for NEW_VERSION.
+ * the folder, and InvalidInput for NEW_VERSION.
  */
 export async function moveEntries(
   ctx: ServiceContext,
-  { entries, destination, onConflict, mode }: Moves,
+  { entries, folder, onConflict, mode }: Moves,
 ): Promise<Outcome[]> {
   if (onConflict === 'NEW_VERSION') {
     const message = 'moveEntries does not support NEW_VERSION; use FAIL, RENAME or REPLACE'
     throw new InvalidInput({ path: ['onConflict'], message })
   }
-  await withInputPath('destination', requireLiveFolder(ctx.db, ctx.viewer, destination, toWrite))
-  return batch(ctx, entries, mode, (s, item) => moveEntry(s, item, destination, onConflict))
+  await withInputPath('folder', requireLiveFolder(ctx.db, ctx.viewer, folder, toWrite))
+  return batch(ctx, entries, mode, (s, item) => moveEntry(s, item, folder, onConflict))
 }
 
 async function moveEntry(
@@ -98,8 +98,8 @@ export async function resolveMove(
   if (!parent) throw new NotFound(entry.id)
   checkRevision(entry, expectedRevision)
   if (entry.workspaceId !== folder.workspaceId) {
-    const message = 'the destination is in another workspace'
-    throw new InvalidInput({ path: ['destination'], message })
+    const message = 'the folder is in another workspace'
+    throw new InvalidInput({ path: ['folder'], message })
   }
   if (entry.kind === 'folder' && isWithin(folder, entry)) throw new Cycle()
   if (entry.kind === 'folder' && parent.id !== folder.id) await requireMaxDepth(ctx, entry, folder)

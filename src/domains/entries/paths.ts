@@ -80,7 +80,7 @@ export async function requireMaxDepth(
   { tx }: TxContext,
   folder: EntryRow,
   parent: EntryRow,
-  path = ['destination'],
+  path = ['folder'],
 ): Promise<void> {
   const { deepest } = await tx
     .selectFrom('entries')

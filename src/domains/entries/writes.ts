@@ -1,6 +1,6 @@
 import type { TxContext } from '../../context.ts'
 import { newId } from '../../database/ids.ts'
-import type { NameConflictMode } from '../../database/tables.ts'
+import type { FolderNameConflictMode, NameConflictMode } from '../../database/tables.ts'
 import { InvalidState, NameConflict, StaleRevision } from '../../errors/entries.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { prefixUpperBound } from '../../names.ts'
@@ -90,19 +90,19 @@ export const folderColumns = (parent: EntryRow, { name, nameKey }: EntryName) =>
 /**
  * Returns the name that an entry gets in `folder`. If another entry has the wanted name, FAIL throws
  * NameConflict, RENAME returns the next free numbered name, REPLACE moves the other entry to the trash, and
- * NEW_VERSION returns the other entry as `existing`. `except` is the id of the entry itself, which never
- * conflicts.
+ * NEW_VERSION and REUSE return the other entry as `existing`. `except` is the id of the entry itself, which
+ * never conflicts.
  */
 export async function resolveNameConflict(
   ctx: TxContext,
   folder: EntryRow,
   wanted: EntryName,
-  onConflict: NameConflictMode,
+  onConflict: NameConflictMode | FolderNameConflictMode,
   except?: string,
 ): Promise<{ name: EntryName; existing: EntryRow | null }> {
   const existing = await childByKey(ctx.tx, folder.id, wanted.nameKey)
   if (!existing || existing.id === except) return { name: wanted, existing: null }
-  if (onConflict === 'NEW_VERSION') return { name: wanted, existing }
+  if (onConflict === 'NEW_VERSION' || onConflict === 'REUSE') return { name: wanted, existing }
   if (onConflict === 'REPLACE') {
     await putInTrash(ctx, existing, folder)
     return { name: wanted, existing: null }

@@ -19,7 +19,7 @@ import { addVersion } from './writes.ts'
 
 type Copies = {
   entries: readonly BatchEntry[]
-  destination: EntryRef
+  folder: EntryRef
   onConflict: NameConflictMode
   mode: BatchMode
 }
@@ -31,10 +31,10 @@ const BATCH_SIZE = 500
  */
 export async function copyEntries(
   ctx: ServiceContext,
-  { entries, destination, onConflict, mode }: Copies,
+  { entries, folder, onConflict, mode }: Copies,
 ): Promise<Outcome[]> {
-  await withInputPath('destination', requireLiveFolder(ctx.db, ctx.viewer, destination, toWrite))
-  return batch(ctx, entries, mode, (s, item) => copyEntry(s, item, destination, onConflict))
+  await withInputPath('folder', requireLiveFolder(ctx.db, ctx.viewer, folder, toWrite))
+  return batch(ctx, entries, mode, (s, item) => copyEntry(s, item, folder, onConflict))
 }
 
 async function copyEntry(

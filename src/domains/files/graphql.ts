@@ -19,8 +19,8 @@ import {
 import {
   BatchEntry,
   BatchModeEnum,
-  EntryRef,
   expectedRevision,
+  FolderRef,
   MediaKindEnum,
   NameConflictEnum,
 } from '../entries/inputs.ts'
@@ -319,8 +319,8 @@ mutation('copyEntries', {
         required: true,
         description: 'The entries to copy, from 1 to 100.',
       }),
-      destination: t.field({
-        type: EntryRef,
+      folder: t.field({
+        type: FolderRef,
         required: true,
         description: 'The folder to copy the entries into.',
       }),

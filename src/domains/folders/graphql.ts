@@ -17,10 +17,10 @@ import {
 import {
   EntryFilterInput,
   EntryOrderInput,
-  EntryRef,
+  FolderNameConflictEnum,
+  FolderRef,
   MediaKindEnum,
   mediaKinds,
-  NameConflictEnum,
 } from '../entries/inputs.ts'
 import { byName, childrenList } from '../entries/lists/lists.ts'
 import type { EntryRow } from '../entries/reads.ts'
@@ -187,9 +187,12 @@ mutation('createFolder', {
   input: builder.inputType('CreateFolderInput', {
     fields: (t) => ({
       workspaceId: t.id({
-        description: 'The workspace in whose root to create the folder if `parent` is absent.',
+        description: 'The workspace in whose root to create the folder if `folder` is absent.',
       }),
-      parent: t.field({ type: EntryRef, description: 'The folder in which to create the folder.' }),
+      folder: t.field({
+        type: FolderRef,
+        description: 'The folder in which to create the folder.',
+      }),
       name: t.string({
         required: true,
         description: 'The name of the folder, or with `createParents` a path such as Data/Raw.',
@@ -203,11 +206,10 @@ mutation('createFolder', {
         description: 'Whether `name` may be a path whose missing folders are created.',
       }),
       onConflict: t.field({
-        type: NameConflictEnum,
+        type: FolderNameConflictEnum,
         required: true,
         defaultValue: 'FAIL',
-        description:
-          'What to do if the name exists; NEW_VERSION returns the existing folder unchanged.',
+        description: 'What to do if the name exists.',
       }),
     }),
   }),

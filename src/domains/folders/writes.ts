@@ -1,5 +1,5 @@
 import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
-import type { NameConflictMode } from '../../database/tables.ts'
+import type { FolderNameConflictMode } from '../../database/tables.ts'
 import { InvalidState } from '../../errors/entries.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { record } from '../activity/writes.ts'
@@ -22,19 +22,19 @@ import { addTags } from '../tags/writes.ts'
 
 type NewFolder = {
   workspaceId?: string | null | undefined
-  parent?: EntryRef | null | undefined
+  folder?: EntryRef | null | undefined
   name: string
   description?: string | null | undefined
   tags?: readonly string[] | null | undefined
   metadata?: Record<string, unknown> | null | undefined
   createParents: boolean
-  onConflict: NameConflictMode
+  onConflict: FolderNameConflictMode
 }
 
 /**
- * Creates a folder in `parent`, or in the root of `workspaceId`. With createParents, a name such as Data/Raw
- * also creates the missing parents. With NEW_VERSION, returns the folder if it already exists, so the call
- * can be repeated. Requires role EDITOR and scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput,
+ * Creates a folder in `folder`, or in the root of `workspaceId`. With createParents, a name such as Data/Raw
+ * also creates the missing parents. With REUSE, returns the folder if it already exists, so the call can be
+ * repeated. Requires role EDITOR and scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput,
  * NameConflict, InvalidState.
  */
 export async function createFolder(ctx: ServiceContext, input: NewFolder): Promise<EntryRow> {
@@ -65,13 +65,13 @@ function namesOf({ name, createParents }: NewFolder): EntryName[] {
   return names
 }
 
-async function startOf({ tx, viewer }: TxContext, { workspaceId, parent }: NewFolder) {
-  if (!parent && !workspaceId) {
-    throw new InvalidInput({ path: ['workspaceId'], message: 'workspaceId or parent is required' })
+async function startOf({ tx, viewer }: TxContext, { workspaceId, folder }: NewFolder) {
+  if (!folder && !workspaceId) {
+    throw new InvalidInput({ path: ['workspaceId'], message: 'workspaceId or folder is required' })
   }
-  const ref = parent ?? { path: { workspaceId: workspaceId ?? '', path: '' } }
+  const ref = folder ?? { path: { workspaceId: workspaceId ?? '', path: '' } }
   const found = requireLiveFolder(tx, viewer, ref, toWrite)
-  return (await withInputPath(parent ? 'parent' : 'workspaceId', found)).entry
+  return (await withInputPath(folder ? 'folder' : 'workspaceId', found)).entry
 }
 
 function requireFolder(existing: EntryRow): EntryRow {

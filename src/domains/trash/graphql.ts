@@ -13,7 +13,7 @@ import {
   BatchEntry,
   BatchModeEnum,
   EntryFilterInput,
-  EntryRef,
+  FolderRef,
   NameConflictEnum,
 } from '../entries/inputs.ts'
 import { RowUnlinkInput } from '../tables/graphql.ts'
@@ -126,12 +126,13 @@ mutation('restoreEntries', {
   input: builder.inputType('RestoreEntriesInput', {
     description: 'Input of restoreEntries.',
     fields: (t) => ({
-      entryIds: t.idList({
+      entries: t.field({
+        type: [BatchEntry],
         required: true,
-        description: 'Ids of the directly trashed entries to restore, from 1 to 100.',
+        description: 'The directly trashed entries to restore, by id, from 1 to 100.',
       }),
-      fallbackDestination: t.field({
-        type: EntryRef,
+      fallbackFolder: t.field({
+        type: FolderRef,
         description:
           'Folder for entries whose original folder does not exist or is in the trash; if omitted, the folders of the original path are created again.',
       }),
@@ -160,7 +161,7 @@ mutation('restoreEntries', {
         }),
       }),
     }),
-  errors: [NameConflict, InvalidState, RowRejected],
+  errors: [NameConflict, StaleRevision, InvalidState, RowRejected],
   resolve: (input, context) => restoreEntries(context, input),
 })
 
@@ -170,9 +171,10 @@ mutation('purgeEntries', {
   input: builder.inputType('PurgeEntriesInput', {
     description: 'Input of purgeEntries.',
     fields: (t) => ({
-      entryIds: t.idList({
+      entries: t.field({
+        type: [BatchEntry],
         required: true,
-        description: 'Ids of the directly trashed entries to delete, from 1 to 100.',
+        description: 'The directly trashed entries to delete, by id, from 1 to 100.',
       }),
       mode: t.field({
         type: BatchModeEnum,
@@ -194,7 +196,7 @@ mutation('purgeEntries', {
         }),
       }),
     }),
-  errors: [InvalidState],
+  errors: [StaleRevision, InvalidState],
   resolve: (input, context) => purgeEntries(context, input),
 })
 

@@ -6,7 +6,7 @@ import { lockWorkspace } from '../../database/transaction.ts'
 import { InvalidState } from '../../errors/entries.ts'
 import { enqueue } from '../../jobs/queue.ts'
 import { record } from '../activity/writes.ts'
-import { type BatchMode, batch, type Outcome } from '../entries/batch.ts'
+import { type BatchEntry, type BatchMode, batch, type Outcome } from '../entries/batch.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { countTrashed } from '../entries/totals.ts'
 import { deleteEntries, markPurging } from '../entries/trash.ts'
@@ -28,10 +28,11 @@ type Purged = { results: Outcome[]; freedBytes: number }
  */
 export async function purgeEntries(
   ctx: ServiceContext,
-  { entryIds, mode }: { entryIds: readonly string[]; mode: BatchMode },
+  { entries, mode }: { entries: readonly BatchEntry[]; mode: BatchMode },
 ): Promise<Purged> {
-  const act = async (s: TxContext, id: string) => purge(s, await requireTrashed(s, id, toPurge))
-  const results = await batch(ctx, entryIds, mode, act, 'entryIds')
+  const act = async (s: TxContext, item: BatchEntry) =>
+    purge(s, await requireTrashed(s, item, toPurge))
+  const results = await batch(ctx, entries, mode, act)
   await drainPurged(ctx)
   return { results, freedBytes: freedSize(results) }
 }

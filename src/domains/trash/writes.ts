@@ -56,46 +56,54 @@ const sumOfSucceeded = (results: readonly Outcome[], rows: ReadonlyMap<string, n
   results.reduce((sum, { entry }) => sum + (rows.get(entry?.id ?? '') ?? 0), 0)
 
 type RestoreInput = {
-  entryIds: readonly string[]
-  fallbackDestination?: EntryRef | null | undefined
+  entries: readonly BatchEntry[]
+  fallbackFolder?: EntryRef | null | undefined
   onConflict: NameConflictMode
   mode: BatchMode
 }
 
 /**
  * Restores 1 to 100 entries to their original folders, with the table rows that were deleted with them. If
- * the original folder no longer exists or is in the trash, restores the entry to `fallbackDestination`;
- * without it, creates the folders of the original path again.
+ * the original folder no longer exists or is in the trash, restores the entry to `fallbackFolder`; without
+ * it, creates the folders of the original path again.
  */
 export async function restoreEntries(
   ctx: ServiceContext,
-  { entryIds, fallbackDestination, onConflict, mode }: RestoreInput,
+  { entries, fallbackFolder, onConflict, mode }: RestoreInput,
 ): Promise<{ results: Outcome[]; rowsRelinked: number }> {
   if (onConflict === 'NEW_VERSION') {
     const message = 'restoreEntries does not support NEW_VERSION; use FAIL, RENAME or REPLACE'
     throw new InvalidInput({ path: ['onConflict'], message })
   }
   const rows = new Map<string, number>()
-  const restore = async (s: TxContext, id: string) => {
-    const entry = await requireTrashed(s, id, toWrite)
-    const folder = await restoreTarget(s, entry, fallbackDestination)
+  const restore = async (s: TxContext, item: BatchEntry) => {
+    const entry = await requireTrashed(s, item, toWrite)
+    const folder = await restoreTarget(s, entry, fallbackFolder)
     const { name } = await resolveNameConflict(s, folder, entry, onConflict)
     const { name: displayName, nameKey } = name
     const restored = await restoreFromTrash(s, entry, folder, { name: displayName, nameKey })
-    rows.set(id, await relinkRows(s, entry, restored))
+    rows.set(entry.id, await relinkRows(s, entry, restored))
     return restored
   }
-  const results = await batch(ctx, entryIds, mode, restore, 'entryIds')
+  const results = await batch(ctx, entries, mode, restore)
   return { results, rowsRelinked: sumOfSucceeded(results, rows) }
 }
 
-/** Returns a directly trashed entry. Throws NotFound, Forbidden, and InvalidState for any other entry. */
+/**
+ * Returns a directly trashed entry. Throws NotFound, Forbidden, StaleRevision, InvalidInput for a path, and
+ * InvalidState for an entry that was not trashed directly.
+ */
 export async function requireTrashed(
   ctx: TxContext,
-  id: string,
+  { entry: ref, expectedRevision }: BatchEntry,
   need: Parameters<typeof requireEntry>[3],
 ): Promise<EntryRow> {
-  const { entry } = await requireEntry(ctx.tx, ctx.viewer, id, need)
+  if (ref.id == null) {
+    const message = 'an entry in the trash has no path: refer to it by id'
+    throw new InvalidInput({ path: ['entry', 'path'], message })
+  }
+  const { entry } = await requireEntry(ctx.tx, ctx.viewer, ref.id, need)
+  checkRevision(entry, expectedRevision)
   if (entry.trashedAt !== null) return entry
   throw new InvalidState('NOT_TRASHED', 'the entry was not moved to the trash directly')
 }
@@ -114,10 +122,10 @@ async function restoreTarget(
 
 async function fallbackFolder(ctx: TxContext, entry: EntryRow, fallback: EntryRef) {
   const found = requireLiveFolder(ctx.tx, ctx.viewer, fallback, toWrite)
-  const { entry: folder } = await withInputPath('fallbackDestination', found)
+  const { entry: folder } = await withInputPath('fallbackFolder', found)
   if (folder.workspaceId === entry.workspaceId) return folder
-  const message = 'fallbackDestination is in another workspace'
-  throw new InvalidInput({ path: ['fallbackDestination'], message })
+  const message = 'fallbackFolder is in another workspace'
+  throw new InvalidInput({ path: ['fallbackFolder'], message })
 }
 
 const rootOf = ({ workspaceId }: EntryRow): EntryRef => ({ path: { workspaceId, path: '' } })

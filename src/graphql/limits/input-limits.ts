@@ -62,7 +62,6 @@ const lists: Record<string, number> = {
   columns: 100,
   createdBy: 100,
   entries: 100,
-  entryIds: 100,
   ids: 100,
   kinds: 100,
   mediaTypes: 100,

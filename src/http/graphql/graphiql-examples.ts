@@ -78,7 +78,7 @@ mutation Trash($id: ID!) {
   {
     query: `# 7. Restore the file to its folder.
 mutation Restore($id: ID!) {
-  restoreEntries(input: { entryIds: [$id] }) {
+  restoreEntries(input: { entries: [{ entry: { id: $id } }] }) {
     ... on RestoreEntriesPayload { succeeded results { entry { path } error { code message } } }
     ... on UserError { code message path }
   }

@@ -85,9 +85,9 @@ const succeeded = (act: Act, type: string, input: string) =>
   `mutation { ${act}Entries(input: { ${input} }) { ... on ${type}EntriesPayload { succeeded } } }`
 const mutations = {
   trash: (id: string) => succeeded('trash', 'Trash', `${entries(id)}, recursive: true`),
-  restore: (id: string) => succeeded('restore', 'Restore', `entryIds: ["${id}"]`),
+  restore: (id: string) => succeeded('restore', 'Restore', `entries: [{ entry: { id: "${id}" } }]`),
   move: (id: string, to: string) =>
-    succeeded('move', 'Move', `${entries(id)}, destination: { id: "${to}" }`),
+    succeeded('move', 'Move', `${entries(id)}, folder: { id: "${to}" }`),
 }
 
 async function mutate({ url }: TestServer, mutation: string): Promise<number> {

@@ -113,7 +113,7 @@ async function create(
   input: NameFields,
   createParents: boolean,
 ): Promise<Entry | null> {
-  const variables = { input: { parent: { id: folder.id }, ...input, createParents } }
+  const variables = { input: { folder: { id: folder.id }, ...input, createParents } }
   const document = `mutation ($input: CreateFolderInput!) { createFolder(input: $input) { ${payloadFields} } }`
   return (await query(server, document, variables)).data?.createFolder.folder ?? null
 }
@@ -154,7 +154,7 @@ async function assertCollides(
   folder: Folder,
   { name, otherName }: { name: string; otherName: string },
 ) {
-  const input = { parent: { id: folder.id }, name: otherName }
+  const input = { folder: { id: folder.id }, name: otherName }
   const document = `mutation ($input: CreateFolderInput!) { createFolder(input: $input) { ${payloadFields} } }`
   const { data } = await query(server, document, { input })
   const { code, folder: created } = data?.createFolder ?? {}

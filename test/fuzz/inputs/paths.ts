@@ -9,7 +9,7 @@ export async function createEmptyFolder(
   server: FuzzServer,
   parentId = server.rootId,
 ): Promise<Folder> {
-  const input = { parent: { id: parentId }, name: `place-${++folders}`, onConflict: 'RENAME' }
+  const input = { folder: { id: parentId }, name: `place-${++folders}`, onConflict: 'RENAME' }
   const document = `mutation ($input: CreateFolderInput!) { createFolder(input: $input) { ... on CreateFolderPayload { folder { id path } } } }`
   const { data } = await query(server, document, { input })
   return data.createFolder.folder

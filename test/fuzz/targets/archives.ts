@@ -25,7 +25,7 @@ export const archives: Subject<Archive> = {
     const uploadId = await uploadArchive(server, zip, folder.path)
     const document = `mutation ($input: ImportArchiveInput!) { importArchive(input: $input) {
       ... on ImportArchivePayload { entryCount } ... on UserError { code message } } }`
-    const input = { uploadId, destination: { id: target.id }, onConflict }
+    const input = { uploadId, folder: { id: target.id }, onConflict }
     const { data } = await query(server, document, { input })
     const { entryCount } = data?.importArchive ?? {}
     const files = await filesBelow(server, target.id)

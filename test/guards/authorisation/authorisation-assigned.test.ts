@@ -63,7 +63,12 @@ describe('S33: fields that the server assigns', () => {
         .filter((field) => field in itsOwn)
         .map((field) => `${type.name}.${field}`),
     )
-    const names = ['EntryRef.id', 'LinkRowInput.fileId', 'RevokeApiTokenInput.tokenId']
+    const names = [
+      'EntryRef.id',
+      'FolderRef.id',
+      'LinkRowInput.fileId',
+      'RevokeApiTokenInput.tokenId',
+    ]
     expect(declared.sort()).toEqual(names)
   })
 

@@ -257,11 +257,9 @@ const taken: Record<string, string[]> = {
   fileId: ['File'],
   versionOf: ['File'],
   folderId: ['Folder'],
-  parent: ['Folder'],
-  destination: ['Folder'],
-  fallbackDestination: ['Folder'],
+  folder: ['Folder'],
+  fallbackFolder: ['Folder'],
   entry: ['File', 'Folder'],
-  'entryIds[]': ['File', 'Folder'],
 }
 
 const prefixes = ['file', 'fld', 'ver', 'upl', 'ws', 'tag', 'usr', 'tok']

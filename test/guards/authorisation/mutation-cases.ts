@@ -9,6 +9,8 @@ type Case = {
   viewer?: string
   /** Results for a token of another workspace, if other than FORBIDDEN or NOT_FOUND. */
   bound?: string
+  /** A slot of an id that the mutation rejects, whatever it refers to. */
+  rejected?: string
 }
 
 const both = (id: string, place: Place, path: string) => [
@@ -17,6 +19,9 @@ const both = (id: string, place: Place, path: string) => [
 ]
 const file = (place: Place) => both(place.fileId, place, place.filePath)
 const folder = (place: Place) => both(place.folderId, place, place.folderPath)
+
+/** Entries in the trash have no path. */
+const PATH_OF_ENTRY = 'entries[].entry.path.workspaceId'
 
 /** The cases of each mutation. A new mutation fails until it is listed here. */
 export const mutations: Record<string, Case> = {
@@ -71,7 +76,7 @@ export const mutations: Record<string, Case> = {
     scope: 'FILES_WRITE',
     inputs: (place) => [
       { workspaceId: place.workspaceId, name: 'new' },
-      ...folder(place).map((parent) => ({ parent, name: 'new' })),
+      ...folder(place).map((into) => ({ folder: into, name: 'new' })),
     ],
   },
   updateEntry: {
@@ -87,14 +92,18 @@ export const mutations: Record<string, Case> = {
   restoreEntries: {
     scope: 'FILES_WRITE',
     inputs: (place) =>
-      folder(place).map((fallbackDestination) => ({
-        entryIds: [place.trashedId],
-        fallbackDestination,
+      folder(place).map((fallbackFolder) => ({
+        entries: [{ entry: { id: place.trashedId } }],
+        fallbackFolder,
       })),
+    rejected: PATH_OF_ENTRY,
   },
   purgeEntries: {
     scope: 'TRASH_PURGE',
-    inputs: ({ trashedId }) => [{ entryIds: [trashedId], mode: 'ALL_OR_NOTHING' }],
+    inputs: ({ trashedId }) => [
+      { entries: [{ entry: { id: trashedId } }], mode: 'ALL_OR_NOTHING' },
+    ],
+    rejected: PATH_OF_ENTRY,
   },
   emptyTrash: { scope: 'TRASH_PURGE', inputs: ({ workspaceId }) => [{ workspaceId }] },
   restoreVersion: {
@@ -152,7 +161,10 @@ export const mutations: Record<string, Case> = {
   importArchive: {
     scope: 'FILES_WRITE',
     inputs: (place) =>
-      folder(place).map((destination) => ({ uploadId: place.archiveUploadId, destination })),
+      folder(place).map((destination) => ({
+        uploadId: place.archiveUploadId,
+        folder: destination,
+      })),
     viewer: 'NOT_FOUND',
   },
   createShareLink: {
@@ -167,7 +179,7 @@ export const mutations: Record<string, Case> = {
 
 function into(place: Place) {
   const [files, folders] = [file(place), folder(place)]
-  return files.map((entry, i) => ({ entries: [{ entry }], destination: folders[i] }))
+  return files.map((entry, i) => ({ entries: [{ entry }], folder: folders[i] }))
 }
 
 /** One object of each type that has an id. */

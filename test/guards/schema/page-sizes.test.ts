@@ -48,12 +48,12 @@ beforeAll(async () => {
   for (let i = 0; i < SECOND_PAGE_SIZE; i++)
     files.push(await uploadFile(holdall, { workspaceId, name: `file ${i}`, bytes: `bytes ${i}` }))
   const [file] = files as [(typeof files)[0]]
-  const copies = { destination: { id: first.id }, entries: items(...files) }
+  const copies = { folder: { id: first.id }, entries: items(...files) }
   await act(holdall, 'copyEntries', copies, 'succeeded')
   await repeat(
     SECOND_PAGE_SIZE,
     'copyEntries',
-    (i) => ({ destination: { id: folders[i + 1].folder.id }, entries: items(file) }),
+    (i) => ({ folder: { id: folders[i + 1].folder.id }, entries: items(file) }),
     'succeeded',
   )
   await repeat(

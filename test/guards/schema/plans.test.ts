@@ -40,8 +40,8 @@ async function fill({ workspaceId, rootId, fileId, filePath }: Place) {
   const others = Array.from({ length: 130 }, (_, i) => i)
   for (const i of others) {
     const tags = [`tag ${i}`]
-    const parent = { id: rootId }
-    await createFolder(holdall, { parent, name: `folder ${i}`, tags })
+    const folder = { id: rootId }
+    await createFolder(holdall, { folder, name: `folder ${i}`, tags })
   }
   for (const i of others.slice(0, 60)) {
     await uploadFile(holdall, { workspaceId, name: `file ${i}`, bytes: 'x'.repeat(i) })

@@ -1,11 +1,11 @@
 import {
-  conflicts,
   drawFacts,
   drawFolder,
   drawName,
   drawRef,
   drawRevision,
   drawWorkspace,
+  folderConflicts,
   hasRoom,
   livingIn,
 } from '../draws.ts'
@@ -49,7 +49,7 @@ const readEntry = ({ id, path, revision }: any) => ({ facts: [path, revision], i
 
 type CreateFolder = Facts & {
   workspaceId?: string
-  parent?: Ref
+  folder?: Ref
   name: string
   createParents: boolean
   onConflict: string
@@ -64,10 +64,10 @@ const createFolder: Operation<CreateFolder> = {
     return {
       ...(dice.chance(20)
         ? { workspaceId: drawWorkspace(model, dice) }
-        : { parent: drawFolder(model, dice) }),
+        : { folder: drawFolder(model, dice) }),
       name: createParents ? names.join('/') : drawName(dice),
       createParents,
-      onConflict: dice.pick(conflicts),
+      onConflict: dice.pick(folderConflicts),
       ...drawFacts(dice),
     }
   },
@@ -75,8 +75,8 @@ const createFolder: Operation<CreateFolder> = {
   apply(model, input) {
     const { name, createParents, onConflict, tags = [], metadata, description = null } = input
     const names = createParents && name.includes('/') ? namesOf(name) : [checkName(name)]
-    const start = input.parent
-      ? requireFolder(model, input.parent)
+    const start = input.folder
+      ? requireFolder(model, input.folder)
       : rootOf(model, requireWorkspace(model, input.workspaceId ?? ''))
     const parent = ensureFolders(model, start, names.slice(0, -1))
     const claim = claimName(model, parent, names.at(-1) ?? '', onConflict)

@@ -25,7 +25,7 @@ import {
 import { batchMutation, batchOutcome, type Operation, stepsOf } from './operation.ts'
 import { addVersion } from './versions.ts'
 
-type Moves = { entries: Item[]; destination: Ref; onConflict: string; mode: string }
+type Moves = { entries: Item[]; folder: Ref; onConflict: string; mode: string }
 
 /** Resolves the entry and its destination. Rejects moves that are not allowed. */
 function resolveMove(model: Model, item: Item, destination: Ref): { entry: Entry; folder: Entry } {
@@ -44,7 +44,7 @@ function assertNotReplacingAncestor(model: Model, entry: Entry, folder: Entry) {
   if (existing && isBelow(model, byKey(model, entry.parent), existing)) reject('CYCLE')
 }
 
-function move(model: Model, item: Item, { destination, onConflict }: Moves): number {
+function move(model: Model, item: Item, { folder: destination, onConflict }: Moves): number {
   const { entry, folder } = resolveMove(model, item, destination)
   if (entry.parent === folder.key) return entry.key
   if (onConflict === 'REPLACE') assertNotReplacingAncestor(model, entry, folder)
@@ -54,7 +54,7 @@ function move(model: Model, item: Item, { destination, onConflict }: Moves): num
   return touch(entry).key
 }
 
-function copy(model: Model, item: Item, { destination, onConflict }: Moves): number {
+function copy(model: Model, item: Item, { folder: destination, onConflict }: Moves): number {
   const { entry, folder } = resolveMove(model, item, destination)
   if (onConflict === 'REPLACE') assertNotReplacingAncestor(model, entry, folder)
   const isCopyInPlace = onConflict === 'REPLACE' && entry.parent === folder.key
@@ -88,7 +88,7 @@ function copyInto(model: Model, entry: Entry, folder: Entry, name: string): Entr
 
 /** Applies `act` to each item, after the destination is resolved once for the batch. */
 const applyBatch = (act: typeof move) => (model: Model, input: Moves) => {
-  requireFolder(model, input.destination)
+  requireFolder(model, input.folder)
   return batchOutcome(model, input, input.entries, (item) => act(model, item, input))
 }
 
@@ -99,7 +99,7 @@ const moveEntries: Operation<Moves> = {
     const entries = drawItems(model, dice)
     const destination = drawFolder(model, dice, entries[0]?.entry)
     const onConflict = dice.chance(5) ? 'NEW_VERSION' : dice.pick(['FAIL', 'RENAME', 'REPLACE'])
-    return { entries, destination, onConflict, mode: drawMode(dice) }
+    return { entries, folder: destination, onConflict, mode: drawMode(dice) }
   },
   run: batchMutation('moveEntries'),
   apply(model, input) {
@@ -123,7 +123,7 @@ const copyEntries: Operation<Moves> = {
       return null
     return {
       entries,
-      destination: drawFolder(model, dice, entries[0]?.entry),
+      folder: drawFolder(model, dice, entries[0]?.entry),
       onConflict: dice.pick(conflicts),
       mode: drawMode(dice),
     }

@@ -64,6 +64,9 @@ export const batchMutation = (
 
 type Batch = { mode: string }
 
+/** An item of a batch that refers to an entry in the trash. */
+export type TrashedItem = { entry: { id: string } }
+
 /**
  * Applies a batch to the model, atomically or item by item. `read` computes further facts after the last
  * item.

@@ -5,19 +5,26 @@ import { namesOf } from '../state/names.ts'
 import { type Ref, requireFolder, requireTrashed } from '../state/paths.ts'
 import { moveWithRows, relinkRows } from '../state/rows.ts'
 import { checkPath, claimName, ensureFolders, isLive, rootOf, touch } from '../state/tree.ts'
-import { batchMutation, batchOutcome, type Operation, stepsOf, sumOfDone } from './operation.ts'
+import {
+  batchMutation,
+  batchOutcome,
+  type Operation,
+  stepsOf,
+  sumOfDone,
+  type TrashedItem,
+} from './operation.ts'
 
-type Restore = { entryIds: string[]; fallbackDestination?: Ref; onConflict: string; mode: string }
+type Restore = { entries: TrashedItem[]; fallbackFolder?: Ref; onConflict: string; mode: string }
 const restoreEntries: Operation<Restore> = {
   name: 'restoreEntries',
   weight: 8,
   draw(model, dice) {
     const some = dice.some([1], dice.chance(70) ? 1 : 3)
-    const entryIds = some.map(() => drawId(model, dice, trashIn(model)))
+    const entries = some.map(() => ({ entry: { id: drawId(model, dice, trashIn(model)) } }))
     return {
-      entryIds,
+      entries,
       ...(dice.chance(40) && {
-        fallbackDestination: drawFolder(model, dice, { id: entryIds[0] ?? '' }),
+        fallbackFolder: drawFolder(model, dice, entries[0]?.entry ?? { id: '' }),
       }),
       onConflict: dice.chance(5) ? 'NEW_VERSION' : dice.pick(['FAIL', 'RENAME', 'REPLACE']),
       mode: drawMode(dice),
@@ -27,16 +34,16 @@ const restoreEntries: Operation<Restore> = {
   apply(model, input) {
     if (input.onConflict === 'NEW_VERSION') reject('INVALID_INPUT')
     const counts: number[] = []
-    const act = (id: string) => restore(model, id, input, counts)
-    return batchOutcome(model, input, input.entryIds, act, (done) => sumOfDone(done, counts))
+    const act = ({ entry }: TrashedItem) => restore(model, entry.id, input, counts)
+    return batchOutcome(model, input, input.entries, act, (done) => sumOfDone(done, counts))
   },
-  steps: stepsOf('entryIds'),
+  steps: stepsOf('entries'),
 }
 
 function restore(model: Model, id: string, input: Restore, counts: number[]): number {
   const entry = requireTrashed(model, id)
   const from = entry.trashed?.path ?? ''
-  const folder = resolveDestination(model, entry, input.fallbackDestination)
+  const folder = resolveDestination(model, entry, input.fallbackFolder)
   const { name } = claimName(model, folder, entry.name, input.onConflict)
   moveWithRows(model, entry, () =>
     Object.assign(entry, { name, parent: folder.key, trashed: null }),

@@ -20,6 +20,7 @@ import {
   type Operation,
   stepsOf,
   sumOfDone,
+  type TrashedItem,
 } from './operation.ts'
 
 type Unlink = { table: string; column: string }
@@ -55,27 +56,25 @@ const drawUnlink = (table: Table | undefined, dice: Dice): Unlink => ({
   column: dice.pick(['file', 'file', 'file', 'other', 'run', 'nothing']),
 })
 
-const purgeEntries: Operation<{ entryIds: string[]; mode: string }> = {
+const purgeEntries: Operation<{ entries: TrashedItem[]; mode: string }> = {
   name: 'purgeEntries',
   weight: 3,
   draw: (model, dice) => ({
-    entryIds: dice.some([1], 2).map(() => drawId(model, dice, trashIn(model))),
+    entries: dice.some([1], 2).map(() => ({ entry: { id: drawId(model, dice, trashIn(model)) } })),
     mode: drawMode(dice),
   }),
   run: batchMutation('purgeEntries', 'freedBytes', ({ freedBytes }) => freedBytes),
   apply(model, input) {
     const sizes: number[] = []
-    const act = (id: string) => {
+    const act = ({ entry: { id } }: TrashedItem) => {
       const entry = requireTrashed(model, id)
       sizes.push(purge(model, entry))
       return entry.key
     }
-    const outcome = batchOutcome(model, input, input.entryIds, act, (done) =>
-      sumOfDone(done, sizes),
-    )
+    const outcome = batchOutcome(model, input, input.entries, act, (done) => sumOfDone(done, sizes))
     return { ...outcome, keys: [] }
   },
-  steps: stepsOf('entryIds'),
+  steps: stepsOf('entries'),
 }
 
 /** Purges a trashed subtree and returns the bytes of its versions. */

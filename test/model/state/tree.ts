@@ -58,7 +58,7 @@ export const touch = (entry: Entry) => {
   return entry
 }
 
-/** Returns the name of a new entry in a folder, and with NEW_VERSION the existing entry with that name. */
+/** Returns the name of a new entry in a folder, and with NEW_VERSION or REUSE the entry that has it. */
 export function claimName(
   model: Model,
   folder: Entry,
@@ -68,7 +68,7 @@ export function claimName(
 ): { name: string; existing?: Entry } {
   const existing = childNamed(model, folder, name)
   if (!existing || existing === except) return { name }
-  if (mode === 'NEW_VERSION') return { name, existing }
+  if (mode === 'NEW_VERSION' || mode === 'REUSE') return { name, existing }
   if (mode === 'FAIL') return reject('NAME_CONFLICT')
   if (mode === 'REPLACE') {
     putInTrash(model, existing)

@@ -54,12 +54,7 @@ async function uploaded(bytes: Uint8Array): Promise<string> {
   return upload.id
 }
 const importing = (uploadId: string, folderId: string, more = {}) =>
-  attempt(
-    holdall,
-    'importArchive',
-    { uploadId, destination: { id: folderId }, ...more },
-    'entryCount',
-  )
+  attempt(holdall, 'importArchive', { uploadId, folder: { id: folderId }, ...more }, 'entryCount')
 
 /** Returns the result of `fn`, and checks that no entry and no blob was added. */
 async function unchanged<T>(act: () => Promise<T>): Promise<T> {
@@ -386,7 +381,7 @@ describe('F23: an archive with false records', () => {
     )
     expect(refused).toBeGreaterThan(5)
     const folder = await createFolder(holdall, { workspaceId, name: 'again' })
-    await createFolder(holdall, { parent: { id: folder.id }, name: 'a.txt' })
+    await createFolder(holdall, { folder: { id: folder.id }, name: 'a.txt' })
     const uploadId = await uploaded(genuine)
     expect((await importing(uploadId, folder.id)).code).toBe('NAME_CONFLICT')
     expect((await importing(uploadId, folder.id, { onConflict: 'RENAME' })).entryCount).toBe(4)

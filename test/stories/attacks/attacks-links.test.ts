@@ -301,7 +301,7 @@ describe('S31: uploads do not reveal what other workspaces store', () => {
       await uploadFile(holdall, { workspaceId: other.id, name: 'x', bytes }),
     ]
     await act(holdall, 'trashEntries', { entries: [{ entry: { id: mine.id } }] }, 'succeeded')
-    await act(holdall, 'purgeEntries', { entryIds: [mine.id] }, 'succeeded')
+    await act(holdall, 'purgeEntries', { entries: [{ entry: { id: mine.id } }] }, 'succeeded')
     await holdall.app.jobs.runDue()
     const response = await holdall.http(await downloadUrl(holdall, theirs.id), {
       token: null,

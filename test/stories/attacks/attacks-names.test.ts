@@ -77,7 +77,7 @@ const pathOperations: Record<string, (path: string) => Promise<string>> = {
       await attempt(
         holdall,
         'createFolder',
-        { parent: { path: { workspaceId, path } }, name: 'a' },
+        { folder: { path: { workspaceId, path } }, name: 'a' },
         '__typename',
       )
     ).code,
@@ -267,7 +267,7 @@ describe('S2: names that other systems interpret', () => {
 
   test('gets a warning, for files and folders', async () => {
     const { id } = await createFolder(holdall, { workspaceId, name: 'warned' })
-    for (const name of odd) await createFolder(holdall, { parent: { id }, name })
+    for (const name of odd) await createFolder(holdall, { folder: { id }, name })
     await uploadFile(holdall, { workspaceId, folderId: id, name: 'Aux.csv', bytes: 'x' })
     expect(await warnings(id)).toEqual({
       ...Object.fromEntries(odd.map((name) => [name, ['RESERVED_ON_WINDOWS']])),
@@ -348,7 +348,7 @@ test('S4: A.txt and a.txt are one name in every operation; a file may change its
   for (const code of [
     await post(metadata({ workspaceId, folderId: id, filename: 'a.TXT' })),
     await formCode({ folderId: id, name: 'a.txt' }),
-    (await attempt(holdall, 'createFolder', { parent: { id }, name: 'a.txt' }, '__typename')).code,
+    (await attempt(holdall, 'createFolder', { folder: { id }, name: 'a.txt' }, '__typename')).code,
   ])
     expect(code).toBe('NAME_CONFLICT')
   const renamed = await attempt(

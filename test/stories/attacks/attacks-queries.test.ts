@@ -86,10 +86,10 @@ describe('S15: requests above the limits are refused before any lookup', () => {
   test.each([
     [
       'moveEntries',
-      { entries: Array(5000).fill({ entry: { id: 'file_x' } }), destination: { id: 'fld_x' } },
+      { entries: Array(5000).fill({ entry: { id: 'file_x' } }), folder: { id: 'fld_x' } },
     ],
     ['createUploads', { uploads: Array(2000).fill({ workspaceId: 'ws_x', name: 'a' }) }],
-    ['purgeEntries', { entryIds: Array(20_000).fill('file_x') }],
+    ['purgeEntries', { entries: Array(20_000).fill({ entry: { id: 'file_x' } }) }],
     ['tagEntries', { entries: [{ entry: { id: 'file_x' } }], add: named(20_000) }],
   ])('a huge batch: %s', async (name, input) => {
     const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input`
@@ -137,7 +137,7 @@ describe('S16: nesting costs, and lookups for many objects are batched', () => {
     const fill = async (from: number, to: number) => {
       for (let i = from; i < to; i++) {
         const tags = ['a', `t${i}`]
-        await createFolder(holdall, { parent: { id }, name: `folder ${i}`, tags })
+        await createFolder(holdall, { folder: { id }, name: `folder ${i}`, tags })
         await uploadFile(holdall, {
           workspaceId,
           folderId: id,

@@ -42,7 +42,7 @@ test('F14: listing while entries are renamed shows each remaining entry once, wi
   const { id } = await folder('listed')
   const all = await Promise.all(
     Array.from({ length: 60 }, (_, i) =>
-      createFolder(holdall, { parent: { id }, name: `entry ${String(i).padStart(2, '0')}` }),
+      createFolder(holdall, { folder: { id }, name: `entry ${String(i).padStart(2, '0')}` }),
     ),
   )
   const moving = all.filter((_, i) => i % 3 === 0)
@@ -96,7 +96,7 @@ test('F14: confirm fails if the folder was removed, and succeeds once it is rest
   await sendBytes(holdall, upload, 'te', 2)
   const confirm = () => attempt(holdall, 'confirmUpload', { uploadId: upload.id }, 'file { path }')
   expect((await confirm()).code).toBe('INVALID_STATE')
-  await batch(holdall, 'restoreEntries', { entryIds: [top.id] })
+  await batch(holdall, 'restoreEntries', { entries: [{ entry: { id: top.id } }] })
   expect((await confirm()).file).toEqual({ path: 'goes/away/late.txt' })
 
   const other = await createUpload(holdall, {
@@ -107,7 +107,7 @@ test('F14: confirm fails if the folder was removed, and succeeds once it is rest
   })
   await sendBytes(holdall, other, 'late')
   await trashEntries(holdall, top)
-  await act(holdall, 'purgeEntries', { entryIds: [top.id] }, 'succeeded')
+  await act(holdall, 'purgeEntries', { entries: [{ entry: { id: top.id } }] }, 'succeeded')
   const gone = await attempt(holdall, 'confirmUpload', { uploadId: other.id }, 'file { path }')
   expect(gone.code).toMatch(/^(NOT_FOUND|INVALID_STATE)$/)
   await act(holdall, 'cancelUpload', { uploadId: other.id }, '__typename')
@@ -118,12 +118,12 @@ test('F14: creates paths while the folders above them are moved, renamed and tra
   const made = await Promise.all(
     Array.from({ length: 40 }, async (_, i) => {
       if (i % 10 === 5) {
-        const top = await folder('top', { onConflict: 'NEW_VERSION' })
+        const top = await folder('top', { onConflict: 'REUSE' })
         const ways = [
           () =>
             batch(holdall, 'moveEntries', {
               entries: items(top),
-              destination: { id: into.id },
+              folder: { id: into.id },
               onConflict: 'RENAME',
             }),
           () =>
@@ -141,7 +141,7 @@ test('F14: creates paths while the folders above them are moved, renamed and tra
         workspaceId: lab.id,
         name: `top/middle/${i % 4}/leaf`,
         createParents: true,
-        onConflict: 'NEW_VERSION',
+        onConflict: 'REUSE',
       }
       const { folder: made } = await attempt(holdall, 'createFolder', input, 'folder { path }')
       expect(made?.path).toMatch(/middle\/\d\/leaf$/)
@@ -193,9 +193,9 @@ test('F18: a copy of an entry that is being purged is complete or fails; the sam
     const file = await put(`purged ${round}.txt`, bytes)
     const entries = items(file)
     const [copied, , again] = await Promise.all([
-      batch(holdall, 'copyEntries', { entries, destination: { id: to.id } }).catch(onlyRefusals),
+      batch(holdall, 'copyEntries', { entries, folder: { id: to.id } }).catch(onlyRefusals),
       batch(holdall, 'trashEntries', { entries }).then(() =>
-        batch(holdall, 'purgeEntries', { entryIds: [file.id] }),
+        batch(holdall, 'purgeEntries', { entries: [{ entry: { id: file.id } }] }),
       ),
       put(`again ${round}.txt`, bytes),
       sweepBlobs(holdall.app, new AbortController().signal),

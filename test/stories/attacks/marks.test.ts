@@ -91,7 +91,7 @@ test('an entry with such a name from before keeps it, is found, renamed, copied,
     id: file.id,
   })
   const destination = await createFolder(holdall, { workspaceId, name: 'copies' })
-  const copying = { entries: items(folder), destination: { id: destination.id } }
+  const copying = { entries: items(folder), folder: { id: destination.id } }
   expect(await attempt(holdall, 'copyEntries', copying, 'succeeded')).toMatchObject({
     succeeded: 1,
   })
@@ -101,7 +101,12 @@ test('an entry with such a name from before keeps it, is found, renamed, copied,
   })
   await act(holdall, 'trashEntries', { entries: items(file) }, 'succeeded')
   await act(holdall, 'trashEntries', { entries: items(folder), recursive: true }, 'succeeded')
-  const restored = await act(holdall, 'restoreEntries', { entryIds: [file.id] }, 'succeeded')
+  const restored = await act(
+    holdall,
+    'restoreEntries',
+    { entries: [{ entry: { id: file.id } }] },
+    'succeeded',
+  )
   expect(restored.succeeded).toBe(1)
   expect(await entryByPath(holdall, workspaceId, `${name}/${fileName}`)).toMatchObject({
     id: file.id,

@@ -52,7 +52,7 @@ async function openAt(start: number, env: Record<string, string> = {}) {
     await sendBytes(holdall, upload, 'lo', 3)
     const made = await confirmUpload(holdall, { uploadId: upload.id })
     expect(`${await download(holdall, made.id)}`).toBe('hello')
-    await act(holdall, 'restoreEntries', { entryIds: [trashed.id] }, 'succeeded')
+    await act(holdall, 'restoreEntries', { entries: [{ entry: { id: trashed.id } }] }, 'succeeded')
     expect(`${await download(holdall, trashed.id)}`).toBe('trashed')
     expect(await findings(holdall)).toEqual([])
   }
@@ -101,7 +101,7 @@ describe('F8: a clock that leaps', () => {
     const { holdall, clock, pass, inTrash, trashed, workspaceId } = await openAt(in2030)
     clock.now += 10 * YEAR
     await holdall.app.jobs.runDue()
-    await act(holdall, 'purgeEntries', { entryIds: [trashed.id] }, 'freedBytes')
+    await act(holdall, 'purgeEntries', { entries: [{ entry: { id: trashed.id } }] }, 'freedBytes')
     clock.now -= 10 * YEAR
     await holdall.app.jobs.runDue()
     expect(await Array.fromAsync(holdall.app.blobs.list('kept'))).toHaveLength(1)

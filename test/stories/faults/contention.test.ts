@@ -203,17 +203,12 @@ test('F14: concurrent moves of folders into each other make no cycle', async () 
   const answers = await many((index) => {
     const [one, next] = [folders[index], folders[(index + 1) % MANY]]
     const entries = items(one as { id: string })
-    return batch(holdall, 'moveEntries', { entries, destination: { id: next?.id } })
+    return batch(holdall, 'moveEntries', { entries, folder: { id: next?.id } })
   }, 10)
   expect(answers.every(({ failed }) => failed === 0)).toBe(true)
   const [a, b] = [folders[20] as { id: string }, folders[21] as { id: string }]
   const into = (one: { id: string }, other: { id: string }) =>
-    attempt(
-      holdall,
-      'moveEntries',
-      { entries: items(one), destination: { id: other.id } },
-      '__typename',
-    )
+    attempt(holdall, 'moveEntries', { entries: items(one), folder: { id: other.id } }, '__typename')
   const moves = await many((index) => (index % 2 === 0 ? into(a, b) : into(b, a)))
   expect(tally(moves)).toEqual({ done: MANY / 2, CYCLE: MANY / 2 })
   expect(await expectExact(holdall, lab)).toMatchObject({ folderCount: MANY })
@@ -350,7 +345,7 @@ test('trashed entries are purged once by concurrent requests', async () => {
   const answers = await many((index) =>
     index % 2 === 0
       ? attempt(holdall, 'emptyTrash', { workspaceId: lab.id }, 'purgedCount')
-      : batch(holdall, 'purgeEntries', { entryIds: [folder.id] }),
+      : batch(holdall, 'purgeEntries', { entries: [{ entry: { id: folder.id } }] }),
   )
   const purged = answers.map(({ purgedCount, succeeded }) => purgedCount ?? succeeded ?? 0)
   expect(purged.reduce((all, count) => all + count, 0)).toBe(1)

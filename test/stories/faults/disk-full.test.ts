@@ -61,7 +61,7 @@ const degraded = (holdall: TestServer) => body(holdall, '/readyz')
 async function expectRowsStillWork(holdall: TestServer, workspaceId: string) {
   const folder = await createFolder(holdall, { workspaceId, name: `rows ${Math.random()}` })
   await trashEntries(holdall, folder)
-  await act(holdall, 'purgeEntries', { entryIds: [folder.id] }, '__typename')
+  await act(holdall, 'purgeEntries', { entries: [{ entry: { id: folder.id } }] }, '__typename')
 }
 
 async function expectNoBytes(holdall: TestServer, workspaceId: string) {
@@ -154,7 +154,7 @@ describe.skipIf(!canMount)('F4: a full disk (skipped where nothing can be mounte
     await leave(4)
     await until(async () => (await degraded(holdall)).startsWith('degraded: '))
     await trashEntries(holdall, large)
-    await act(holdall, 'purgeEntries', { entryIds: [large.id] }, '__typename')
+    await act(holdall, 'purgeEntries', { entries: [{ entry: { id: large.id } }] }, '__typename')
     await until(async () => (await degraded(holdall)) === 'ok\n', 20_000)
     await uploadFile(holdall, { workspaceId, name: 'again', bytes: bytes.subarray(0, MIB) })
   }, 60_000)

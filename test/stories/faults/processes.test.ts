@@ -268,7 +268,7 @@ describe.skipIf(database === 'SQLite')('F10: several processes', () => {
     const waits: number[] = []
     for (let i = 0; i < 8; i += 1) {
       const name = `folder-${i}`
-      await createFolder(all.at(1 + (i % 2)), { workspaceId, parent: { id: root.id }, name })
+      await createFolder(all.at(1 + (i % 2)), { workspaceId, folder: { id: root.id }, name })
       const began = performance.now()
       const event = await stream.next()
       waits.push(performance.now() - began)

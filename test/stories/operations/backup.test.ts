@@ -53,7 +53,7 @@ const databases: [string, Place, boolean][] = [
 
 const purge = async (holdall: TestServer, file: { id: string }) => {
   await trashEntries(holdall, file)
-  await act(holdall, 'purgeEntries', { entryIds: [file.id] }, '__typename')
+  await act(holdall, 'purgeEntries', { entries: [{ entry: { id: file.id } }] }, '__typename')
 }
 
 /**

@@ -291,7 +291,7 @@ test('finds nothing on a busy server, and disturbs no request', {
   const place = await serverWithFixtures()
   const { holdall, workspaceId } = place
   // Without the copies, which would grow with each copy.
-  const destination = await createFolder(holdall, { parent: { id: place.rootId }, name: 'sorted' })
+  const destination = await createFolder(holdall, { folder: { id: place.rootId }, name: 'sorted' })
   let [isOver, done] = [false, 0]
   onTestFinished(() => {
     isOver = true
@@ -309,17 +309,13 @@ test('finds nothing on a busy server, and disturbs no request', {
       await sendBytes(holdall, upload, `${name}${i}`.padEnd(4).slice(0, 4))
       await sendBytes(holdall, upload, 'rest', 4)
       await confirmUpload(holdall, { uploadId: upload.id })
-      const sorting = { entries: items(folder), destination: { id: destination.id } }
+      const sorting = { entries: items(folder), folder: { id: destination.id } }
       await act(holdall, 'moveEntries', sorting, 'succeeded')
       if (i % 2)
-        await act(
-          holdall,
-          'copyEntries',
-          { entries: items(place.raw), destination: parent },
-          'failed',
-        )
+        await act(holdall, 'copyEntries', { entries: items(place.raw), folder: parent }, 'failed')
       if (i % 3 === 0) await trashEntries(holdall, folder)
-      if (i % 6 === 0) await act(holdall, 'purgeEntries', { entryIds: [folder.id] }, 'succeeded')
+      if (i % 6 === 0)
+        await act(holdall, 'purgeEntries', { entries: [{ entry: { id: folder.id } }] }, 'succeeded')
       done += 1
     }
   }

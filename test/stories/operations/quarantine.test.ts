@@ -272,7 +272,7 @@ describe.each(storeKinds)('F16: in %s', (_, newStore) => {
         { input: ids },
       )
     await act('trashEntries', { entries: [{ entry: { id: file.id } }] })
-    await act('purgeEntries', { entryIds: [file.id] })
+    await act('purgeEntries', { entries: [{ entry: { id: file.id } }] })
     await here.app.jobs.runDue()
     expect(await here.keys('kept')).toEqual([])
     expect(await here.quarantined()).toEqual([])

@@ -209,7 +209,7 @@ describe('F15: a file that is FAILED', () => {
     const { results } = await act(
       holdall,
       'copyEntries',
-      { entries, destination: root },
+      { entries, folder: root },
       'results { entry { id } }',
     )
     expect(await stateOf(results[0].entry)).toEqual(['FAILED', 'CHANGED'])

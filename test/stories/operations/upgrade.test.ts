@@ -80,7 +80,7 @@ test('nothing of ADMIN_TOKEN is stored after an upgrade', async () => {
 
 test('trashed entries can be restored after an upgrade', async () => {
   const { holdall, made } = await openUpgraded('0015')
-  const input = { entryIds: [made.trashedId] }
+  const input = { entries: [{ entry: { id: made.trashedId } }] }
   const restored = await act(holdall, 'restoreEntries', input, 'succeeded', as(made))
   expect(restored.succeeded).toBe(1)
   expect(await entryByPath(holdall, made.workspaceId, 'gone/old.txt', as(made))).not.toBeNull()

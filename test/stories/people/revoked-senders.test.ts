@@ -226,7 +226,7 @@ test('an import whose token is revoked before it ends leaves nothing behind', as
     'query ($id: ID!) { workspace(by: { id: $id }) { root { id } } }',
     { id: workspaceId },
   )
-  const input = { uploadId: upload.id, destination: { id: workspace.root.id } }
+  const input = { uploadId: upload.id, folder: { id: workspace.root.id } }
   const imported = attempt(holdall, 'importArchive', input, '__typename', as).then(
     () => 'done',
     (error: unknown) => String(error),

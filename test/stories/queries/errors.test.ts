@@ -121,8 +121,8 @@ describe('errors have all their fields, and nothing is written', () => {
 
   test('CYCLE', async () => {
     const outer = await createFolder(holdall, { workspaceId, name: 'outer' })
-    const inner = await createFolder(holdall, { parent: { id: outer.id }, name: 'inner' })
-    const input = { entries: items(outer), destination: { id: inner.id } }
+    const inner = await createFolder(holdall, { folder: { id: outer.id }, name: 'inner' })
+    const input = { entries: items(outer), folder: { id: inner.id } }
     expect(await expectRefused(holdall, 'moveEntries', input)).toMatchObject({
       __typename: 'CycleError',
       code: 'CYCLE',
@@ -133,7 +133,7 @@ describe('errors have all their fields, and nothing is written', () => {
 
   test('NOT_EMPTY', async () => {
     const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
-    await createFolder(holdall, { parent: { id: folder.id }, name: 'inner' })
+    await createFolder(holdall, { folder: { id: folder.id }, name: 'inner' })
     const input = { entries: items(folder), recursive: false }
     expect(await expectRefused(holdall, 'trashEntries', input)).toMatchObject({
       __typename: 'NotEmptyError',
@@ -147,12 +147,12 @@ describe('errors have all their fields, and nothing is written', () => {
   test('INVALID_STATE', async () => {
     const folder = await createFolder(holdall, { workspaceId, name: 'raw' })
     await trashEntries(holdall, folder)
-    const input = { parent: { id: folder.id }, name: 'x' }
+    const input = { folder: { id: folder.id }, name: 'x' }
     expect(await expectRefused(holdall, 'createFolder', input)).toEqual({
       __typename: 'InvalidStateError',
       code: 'INVALID_STATE',
       message: 'the entry is in the trash; restore it first',
-      path: ['parent'],
+      path: ['folder'],
       retryable: false,
       state: 'TRASHED',
     })
@@ -206,7 +206,7 @@ describe('errors have all their fields, and nothing is written', () => {
 
   test('QUOTA_EXCEEDED by a copy', async () => {
     const file = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'x'.repeat(60) })
-    const input = { entries: items(file), destination: { path: { workspaceId, path: '' } } }
+    const input = { entries: items(file), folder: { path: { workspaceId, path: '' } } }
     expect(await expectRefused(holdall, 'copyEntries', input)).toMatchObject({
       __typename: 'QuotaExceededError',
       neededBytes: 60,
@@ -360,7 +360,7 @@ describe('invalid input', () => {
   const many = Array.from({ length: 51 }, (_, i) => `tag ${i}`)
   type Case = [string, (of: Place) => object, readonly [readonly string[], string]]
   test.each<Case>([
-    ['createFolder', () => ({ name: 'x' }), [['workspaceId'], 'workspaceId or parent is required']],
+    ['createFolder', () => ({ name: 'x' }), [['workspaceId'], 'workspaceId or folder is required']],
     ['createFolder', () => ({ workspaceId, name: '' }), name('name is empty')],
     ['createFolder', () => ({ workspaceId, name: 'a/b' }), name('name contains "/"')],
     ['createFolder', () => ({ workspaceId, name: '..' }), name('".." is not a valid name')],
@@ -377,8 +377,8 @@ describe('invalid input', () => {
     ['createFolder', () => ({ workspaceId, name: 'x', tags: many }), [['tags'], 'at most 50 tags']],
     [
       'createFolder',
-      () => ({ parent: { path: { workspaceId, path: '../x' } }, name: 'x' }),
-      [['parent', 'path'], '".." is not a valid name'],
+      () => ({ folder: { path: { workspaceId, path: '../x' } }, name: 'x' }),
+      [['folder', 'path'], '".." is not a valid name'],
     ],
     [
       'updateEntry',
@@ -392,14 +392,14 @@ describe('invalid input', () => {
     ],
     [
       'moveEntries',
-      ({ root }) => ({ entries: [], destination: { id: root } }),
+      ({ root }) => ({ entries: [], folder: { id: root } }),
       [['entries'], 'expected 1 to 100 entries, got 0'],
     ],
     [
       'moveEntries',
       ({ folder, root }) => ({
         entries: items({ id: folder }),
-        destination: { id: root },
+        folder: { id: root },
         onConflict: 'NEW_VERSION',
       }),
       [['onConflict'], 'moveEntries does not support NEW_VERSION; use FAIL, RENAME or REPLACE'],

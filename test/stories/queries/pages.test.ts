@@ -58,7 +58,7 @@ async function makeOne(i: number, round: number, parent: { id: string }) {
     const file = { workspaceId, folderId: parent.id, name, bytes: 'x'.repeat(i % 4) }
     await uploadFile(holdall, file)
   } else {
-    const { id } = await createFolder(holdall, { parent, name })
+    const { id } = await createFolder(holdall, { folder: parent, name })
     if (i % 2) await uploadFile(holdall, { workspaceId, folderId: id, name, bytes: 'xx' })
   }
   // Changes the entries of an earlier round.
@@ -176,7 +176,7 @@ test('the part between two cursors can be read from both ends', async () => {
 
 test('a page continues after the last one, whatever was inserted before it', async () => {
   const box = await createFolder(holdall, { workspaceId, name: 'box' })
-  const put = (name: string) => createFolder(holdall, { parent: { id: box.id }, name })
+  const put = (name: string) => createFolder(holdall, { folder: { id: box.id }, name })
   for (const name of ['b', 'd', 'f', 'h']) await put(name)
   const read = async (after: string | null) => {
     const { node } = await holdall.ask(

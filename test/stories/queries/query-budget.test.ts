@@ -167,7 +167,7 @@ describe('the deadline of a request', () => {
   test('ends a waiting read with TIMEOUT, while the lock is still held', async () => {
     const hasty = await open({ REQUEST_TIMEOUT_MS: '300' })
     const { id, root } = await createWorkspace(hasty)
-    const { id: folder } = await createFolder(hasty, { parent: { id: root.id }, name: 'shared' })
+    const { id: folder } = await createFolder(hasty, { folder: { id: root.id }, name: 'shared' })
     const { shareLink } = await act(
       hasty,
       'createShareLink',
@@ -226,8 +226,8 @@ describe('a client that has disconnected', () => {
 
   test('ends the reads that it requested', async () => {
     const { id, root } = await createWorkspace(holdall)
-    const folder = await createFolder(holdall, { parent: { id: root.id }, name: 'shared' })
-    await createFolder(holdall, { parent: { id: folder.id }, name: 'inside' })
+    const folder = await createFolder(holdall, { folder: { id: root.id }, name: 'shared' })
+    await createFolder(holdall, { folder: { id: folder.id }, name: 'inside' })
     const { shareLink } = await act(
       holdall,
       'createShareLink',

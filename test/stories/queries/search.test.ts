@@ -213,7 +213,7 @@ describe('the index follows', () => {
     expect(await found('second blue v1 draft alpha')).toEqual(['second.txt'])
     await update(a, { description: null, metadata: { k: null }, tags: ['done'] })
     for (const gone of ['blue', 'v1', 'draft']) expect(await found(gone)).toEqual([])
-    await batchDone(holdall, 'moveEntries', { entries: items(a), destination: { id: two.id } })
+    await batchDone(holdall, 'moveEntries', { entries: items(a), folder: { id: two.id } })
     expect(await found('second done beta')).toEqual(['second.txt'])
     expect(await found('second alpha')).toEqual([])
     await batchDone(holdall, 'tagEntries', { entries: items(a), add: ['extra'], remove: ['done'] })
@@ -232,7 +232,7 @@ describe('the index follows', () => {
     expect(await found('a mars')).toEqual([])
     const other = await folder('Archive')
     const venus = { entry: { path: { workspaceId: lab.id, path: 'Projects/Venus' } } }
-    await batchDone(holdall, 'moveEntries', { entries: [venus], destination: { id: other.id } })
+    await batchDone(holdall, 'moveEntries', { entries: [venus], folder: { id: other.id } })
     expect(await found('txt archive samples')).toEqual(['a.txt'])
     expect(await found('txt projects')).toEqual([])
     expect((await numbers()).filter(({ id }) => id === a.id)).toEqual(
@@ -262,10 +262,14 @@ describe('the index follows', () => {
     await trashEntries(holdall, box, loose)
     expect(await found('pearl')).toEqual([])
     expect(await found('box')).toEqual([])
-    await batchDone(holdall, 'restoreEntries', { entryIds: [box.id, loose.id] })
+    await batchDone(holdall, 'restoreEntries', {
+      entries: [{ entry: { id: box.id } }, { entry: { id: loose.id } }],
+    })
     expect((await found('pearl')).sort()).toEqual(['inner pearl.txt', 'loose pearl.txt'])
     await trashEntries(holdall, box, loose)
-    await batchDone(holdall, 'purgeEntries', { entryIds: [box.id, loose.id] })
+    await batchDone(holdall, 'purgeEntries', {
+      entries: [{ entry: { id: box.id } }, { entry: { id: loose.id } }],
+    })
     const left = await holdall.app.db.selectFrom('searchDocuments').select('id').execute()
     expect(left.filter(({ id }) => [box.id, inner.id, loose.id].includes(id))).toEqual([])
   })
@@ -275,7 +279,7 @@ describe('the index follows', () => {
     await file('gem.txt', { folderId: from.id, tags: ['shiny'] })
     const to = await folder('Target')
     const source = { entry: { path: { workspaceId: lab.id, path: 'Source' } } }
-    await batchDone(holdall, 'copyEntries', { entries: [source], destination: { id: to.id } })
+    await batchDone(holdall, 'copyEntries', { entries: [source], folder: { id: to.id } })
     const { edges } = await search('gem shiny deep target')
     expect(edges.map(({ node }) => node.path)).toEqual(['Target/Source/Deep/gem.txt'])
     expect(await found('gem')).toEqual(['gem.txt', 'gem.txt'])
@@ -423,7 +427,7 @@ test('words of very many tags and folders are found like any other', async () =>
   for (let i = 0; i < 300; i += 50) await file(`tagged ${i}.txt`, { tags: tags(i) })
   for (let i = 0; i < 270; i++) await folder(`Series ${i}`)
   const box = { path: { workspaceId: lab.id, path: 'Series 7' } }
-  const inner = await createFolder(holdall, { parent: box, name: 'inner' })
+  const inner = await createFolder(holdall, { folder: box, name: 'inner' })
   await file('plain.txt', { folderId: inner.id, tags: ['sample 7'] })
   expect(await found('sample plain')).toEqual(['plain.txt'])
   expect(await found('series plain')).toEqual(['plain.txt'])

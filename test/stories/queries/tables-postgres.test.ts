@@ -57,7 +57,7 @@ const trash = (entry: { id: string }) =>
     'rowsUnlinked',
   )
 const restore = ({ id }: { id: string }) =>
-  batch(holdall, 'restoreEntries', { entryIds: [id] }, 'rowsRelinked')
+  batch(holdall, 'restoreEntries', { entries: [{ entry: { id: id } }] }, 'rowsRelinked')
 
 describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQL", () => {
   const everyColumn =

@@ -116,7 +116,7 @@ const restore = (ids: string[], more: Input = {}) =>
   batch<{ rowsRelinked: number }>(
     holdall,
     'restoreEntries',
-    { entryIds: ids, ...more },
+    { entries: ids.map((id) => ({ entry: { id } })), ...more },
     'rowsRelinked',
   )
 
@@ -252,10 +252,10 @@ describe('rows follow', () => {
   const move = ({ id }: { id: string }, path: string) =>
     batchDone(holdall, 'moveEntries', {
       entries: items({ id }),
-      destination: { path: { workspaceId, path } },
+      folder: { path: { workspaceId, path } },
     })
   const folder = (name: string) =>
-    createFolder(holdall, { workspaceId, name, createParents: true, onConflict: 'NEW_VERSION' })
+    createFolder(holdall, { workspaceId, name, createParents: true, onConflict: 'REUSE' })
 
   test('a file that is renamed and moved', async () => {
     await makeTable()
@@ -338,7 +338,7 @@ describe('rows in the trash', () => {
       { image: 'a (2)/by hand', plate: null },
     ])
     const destination = { path: { workspaceId, path: 'to' } }
-    await batchDone(holdall, 'moveEntries', { entries: items({ id }), destination })
+    await batchDone(holdall, 'moveEntries', { entries: items({ id }), folder: destination })
     expect((await images()).slice(0, 3)).toEqual(['to/a (2)/1', 'to/a (2)/b/2', 'ab/3'])
   })
 
@@ -406,7 +406,12 @@ describe('rows in the trash', () => {
     const [one, two] = [await linked('1'), await linked('2')]
     await trash([one])
     await trash([two], { unlinkRows: null })
-    await act(holdall, 'purgeEntries', { entryIds: [one.id, two.id] }, 'succeeded')
+    await act(
+      holdall,
+      'purgeEntries',
+      { entries: [{ entry: { id: one.id } }, { entry: { id: two.id } }] },
+      'succeeded',
+    )
     for (const table of ['takenRows', 'rowLinks']) expect(await sqlRows(table)).toEqual([])
     expect(await rows()).toMatchObject([{ values: { image: '2' }, files: [{ file: null }] }])
   })

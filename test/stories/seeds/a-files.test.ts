@@ -85,7 +85,7 @@ test('seed A3: a prefix is literal and reaches any depth', async () => {
 test('seed A4: 1 to 100 items are accepted at once', async () => {
   const many = await createFolder(holdall, { workspaceId: lab.id, name: 'many' })
   for (let i = 0; i < 101; i++)
-    await createFolder(holdall, { parent: { id: many.id }, name: `f${i}` })
+    await createFolder(holdall, { folder: { id: many.id }, name: `f${i}` })
   const within = `filter: { within: "${many.id}" }`
   const { totalCount, nodes } = await listed(`(${within})`)
   expect([totalCount, nodes.length]).toEqual([101, 100])
@@ -246,7 +246,13 @@ test('seed A17: deletion has two steps, by id or path, each with its scope', asy
   expect((await attempt(holdall, 'trashEntries', { entries }, 'succeeded')).succeeded).toBe(1)
   const { secret: token } = await createToken(holdall, { scopes: ['FILES_READ', 'FILES_WRITE'] })
   const purge = (as = {}) =>
-    attempt(holdall, 'purgeEntries', { entryIds: [id] }, 'succeeded results { error { code } }', as)
+    attempt(
+      holdall,
+      'purgeEntries',
+      { entries: [{ entry: { id: id } }] },
+      'succeeded results { error { code } }',
+      as,
+    )
   expect((await purge({ token })).results).toEqual([{ error: { code: 'FORBIDDEN' } }])
   expect((await purge()).succeeded).toBe(1)
 })

@@ -192,7 +192,12 @@ test('seed B15: trashing removes the rows of the path, restoring adds them again
   const trashing = { entries: [{ entry: { id: file.id } }], unlinkRows }
   expect((await act(holdall, 'trashEntries', trashing, 'rowsUnlinked')).rowsUnlinked).toBe(1)
   expect(picturesOf(await rowsOf())).not.toContain('drive/image/b15.png')
-  const restored = await act(holdall, 'restoreEntries', { entryIds: [file.id] }, 'rowsRelinked')
+  const restored = await act(
+    holdall,
+    'restoreEntries',
+    { entries: [{ entry: { id: file.id } }] },
+    'rowsRelinked',
+  )
   expect(restored.rowsRelinked).toBe(1)
   expect(picturesOf(await rowsOf())).toContain('drive/image/b15.png')
 })

@@ -64,7 +64,7 @@ const sampleTree = [
 test('seed C48: the sample tree is created in one request, repeatably', async () => {
   const fields = sampleTree.map(
     (name, i) =>
-      `f${i}: createFolder(input: { workspaceId: $id, name: "${name}", createParents: true, onConflict: NEW_VERSION }) { ... on CreateFolderPayload { folder { id path } } ... on UserError { code } }`,
+      `f${i}: createFolder(input: { workspaceId: $id, name: "${name}", createParents: true, onConflict: REUSE }) { ... on CreateFolderPayload { folder { id path } } ... on UserError { code } }`,
   )
   const createTree = () =>
     holdall.ask(`mutation ($id: ID!) { ${fields.join(' ')} }`, { id: lab.id })
@@ -161,7 +161,7 @@ test('seed C54: an exported archive can be imported', async () => {
   await act(
     holdall,
     'importArchive',
-    { uploadId, destination: { id: destination.id } },
+    { uploadId, folder: { id: destination.id } },
     'entryCount folder { path }',
   )
   const { entries } = await inLab(

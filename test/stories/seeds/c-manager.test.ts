@@ -335,9 +335,9 @@ test('seed C34: tags are replaced, or added and removed', async () => {
 test('seed C35: an entry moves, but not into itself', async () => {
   const file = await put('from/c35.txt')
   const to = await createFolder(holdall, { workspaceId: lab.id, name: 'to' })
-  await batchDone(holdall, 'moveEntries', { entries: items(file), destination: { id: to.id } })
+  await batchDone(holdall, 'moveEntries', { entries: items(file), folder: { id: to.id } })
   expect(await fieldsOf(file, '... on File { path }')).toEqual({ path: 'to/c35.txt' })
-  const below = { entries: items(to), destination: { id: to.id } }
+  const below = { entries: items(to), folder: { id: to.id } }
   expect(await expectRefused(holdall, 'moveEntries', below)).toMatchObject({ code: 'CYCLE' })
 })
 
@@ -357,7 +357,7 @@ test('seed C36 C37 C38: deleted entries are trashed, kept for the retention peri
   ])
   expect(usage).toEqual({ trashedBytes: 14 })
   await put('folder/c36.txt')
-  await batchDone(holdall, 'restoreEntries', { entryIds: [file.id] })
+  await batchDone(holdall, 'restoreEntries', { entries: [{ entry: { id: file.id } }] })
   expect(await fieldsOf(file, '... on File { path }')).toEqual({ path: 'folder/c36 (2).txt' })
 })
 
@@ -379,7 +379,7 @@ test('seed C39 C40 C41: a folder has a unique name, a parent and a description',
       'folder { id }',
     )
   expect(await again({})).toMatchObject({ code: 'NAME_CONFLICT' })
-  expect((await again({ onConflict: 'NEW_VERSION' })).folder.id).toBe(folder.id)
+  expect((await again({ onConflict: 'REUSE' })).folder.id).toBe(folder.id)
   expect(await again({ name: '' })).toMatchObject({ code: 'INVALID_INPUT', path: ['name'] })
 })
 
@@ -410,7 +410,7 @@ test('seed C45 C46: recursive trashes the tree in one step, and one restore rest
   const tree = await entryByPath(holdall, lab.id, 'tree')
   await trashEntries(holdall, { id: tree?.id ?? '' })
   expect((await inLab('trash { totalCount }')).trash).toEqual({ totalCount: 1 })
-  await batchDone(holdall, 'restoreEntries', { entryIds: [tree?.id] })
+  await batchDone(holdall, 'restoreEntries', { entries: [{ entry: { id: tree?.id } }] })
   expect(await fieldsOf(file, '... on File { id path tags { name } }')).toEqual({
     id: file.id,
     path: 'tree/branch/c45.txt',

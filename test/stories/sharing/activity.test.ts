@@ -162,10 +162,10 @@ describe('the activity log', () => {
     expect(await does('tagEntries', { entries, add: ['red'] })).toEqual([
       event('ENTRY_UPDATED', 'Raw data', raw, { changed: ['tags'] }),
     ])
-    expect(await does('moveEntries', { entries, destination: path('a/b') })).toEqual([
+    expect(await does('moveEntries', { entries, folder: path('a/b') })).toEqual([
       event('ENTRY_MOVED', 'a/b/Raw data', raw, { from: 'Raw data' }),
     ])
-    const [copied, ...others] = await does('copyEntries', { entries, destination: path('a') })
+    const [copied, ...others] = await does('copyEntries', { entries, folder: path('a') })
     expect([copied, ...others]).toMatchObject([
       { action: 'ENTRY_COPIED', path: 'a/Raw data', token: { id: ann.tokenId } },
     ])
@@ -173,11 +173,11 @@ describe('the activity log', () => {
     expect(await does('trashEntries', { entries })).toEqual([
       event('ENTRY_TRASHED', 'a/b/Raw data', raw),
     ])
-    expect(await does('restoreEntries', { entryIds: [raw] })).toEqual([
+    expect(await does('restoreEntries', { entries: [{ entry: { id: raw } }] })).toEqual([
       event('ENTRY_RESTORED', 'a/b/Raw data', raw),
     ])
     await does('trashEntries', { entries })
-    expect(await does('purgeEntries', { entryIds: [raw] })).toEqual([
+    expect(await does('purgeEntries', { entries: [{ entry: { id: raw } }] })).toEqual([
       event('ENTRY_PURGED', 'a/b/Raw data', raw),
     ])
     const copy = (copied as Event).entryId as string
@@ -295,7 +295,7 @@ describe('the activity log', () => {
     const destination = await createFolder(holdall, { workspaceId, name: 'again' })
     const planted = await does('importArchive', {
       uploadId: upload.id,
-      destination: { id: destination.id },
+      folder: { id: destination.id },
     })
     const paths = planted.map(({ action, path }) => `${action} ${path}`).sort()
     expect(paths).toEqual(['FILE_CREATED again/a.txt', 'FILE_CREATED again/b.txt'])
@@ -311,7 +311,7 @@ describe('the activity log', () => {
         await refuse('createFolder', { workspaceId, name: 'RAW' })
         await refuse('updateWorkspace', { workspaceId, name: '' })
         const destination = { id: folder.id }
-        await expectRefused(holdall, 'moveEntries', { entries: items(folder), destination })
+        await expectRefused(holdall, 'moveEntries', { entries: items(folder), folder: destination })
         await holdall.ask('{ viewer { workspaces { nodes { name entries { totalCount } } } } }')
       }),
     ).toEqual([])
@@ -321,7 +321,7 @@ describe('the activity log', () => {
     const [one, two] = await Promise.all(
       ['one', 'two'].map((name) => createFolder(holdall, { workspaceId, name })),
     )
-    await createFolder(holdall, { parent: { id: two?.id }, name: 'inner' })
+    await createFolder(holdall, { folder: { id: two?.id }, name: 'inner' })
     const entries = items(one as { id: string }, two as { id: string })
     expect(await eventsOf(() => expectRefused(holdall, 'trashEntries', { entries }))).toEqual([])
     expect(await does('trashEntries', { entries, mode: 'BEST_EFFORT' })).toEqual([
@@ -333,7 +333,7 @@ describe('the activity log', () => {
     const bob = await invite(holdall, workspaceId)
     const folder = await createFolder(holdall, { workspaceId, name: 'raw' }, bob)
     await trashEntries(holdall, folder)
-    await act(holdall, 'purgeEntries', { entryIds: [folder.id] }, '__typename')
+    await act(holdall, 'purgeEntries', { entries: [{ entry: { id: folder.id } }] }, '__typename')
     await act(holdall, 'revokeApiToken', { tokenId: bob.tokenId }, '__typename')
     await act(holdall, 'removeMember', { workspaceId, userId: bob.userId }, '__typename')
     const { events } = await log('first: 100', holdall.token, { actions: ['FOLDER_CREATED'] })

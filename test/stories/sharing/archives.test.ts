@@ -60,7 +60,7 @@ async function project() {
   await file('数据.txt', 'unicode', { ...inside, path: 'raw/2025', metadata: { ph: 7.4 } })
   await file('a\\b?.txt', 'windows', { ...inside, path: 'raw' })
   await createFolder(holdall, {
-    parent: { id: folder.id },
+    folder: { id: folder.id },
     name: 'leer',
     tags: ['blue'],
     description: 'nothing',
@@ -282,7 +282,7 @@ describe('the manifest as CSV', () => {
     }
     for (const description of ['\t=1', '\r=1', '\n=1'])
       await createFolder(holdall, {
-        parent: { id: folder.id },
+        folder: { id: folder.id },
         name: description.slice(1),
         description,
         onConflict: 'RENAME',
@@ -322,11 +322,11 @@ async function uploaded(bytes: Uint8Array, name = 'archive.zip') {
   return upload.id
 }
 const importInto = async (folder: { id: string }, bytes: Uint8Array, more = {}) => {
-  const input = { uploadId: await uploaded(bytes), destination: { id: folder.id }, ...more }
+  const input = { uploadId: await uploaded(bytes), folder: { id: folder.id }, ...more }
   return act(holdall, 'importArchive', input, 'folder { id path } entryCount')
 }
 const refusal = async (folder: { id: string }, bytes: Uint8Array, more = {}) => {
-  const input = { uploadId: await uploaded(bytes), destination: { id: folder.id }, ...more }
+  const input = { uploadId: await uploaded(bytes), folder: { id: folder.id }, ...more }
   return expectUnchanged(holdall, () => attempt(holdall, 'importArchive', input, '__typename'))
 }
 const newFolder = (name: string) => createFolder(holdall, { workspaceId, name })
@@ -379,7 +379,7 @@ describe('an import', () => {
     const folder = await newFolder('one\u2028two')
     const names = ['a\u2028b.txt', 'c\u2029d.txt', 'e.txt']
     for (const name of names) await file(name, name, { folderId: folder.id })
-    await createFolder(holdall, { parent: { id: folder.id }, name: 'f\u2029g', tags: ['h\u2028i'] })
+    await createFolder(holdall, { folder: { id: folder.id }, name: 'f\u2029g', tags: ['h\u2028i'] })
     const target = await newFolder('target')
     expect(await importInto(target, await archiveOf(folder.id))).toMatchObject({ entryCount: 4 })
     const [from, to] = [await manifestOf(folder.id), await manifestOf(target.id)]
@@ -395,7 +395,7 @@ describe('an import', () => {
     const { entryCount } = await act(
       holdall,
       'importArchive',
-      { uploadId, destination },
+      { uploadId, folder: destination },
       'entryCount',
     )
     expect(entryCount).toBe(8)
@@ -587,7 +587,7 @@ z.close();sys.stdout.buffer.write(b.getvalue())`
     }
     const archive = await archiveOf(folder.id)
     const target = await newFolder('target')
-    await createFolder(holdall, { parent: { id: target.id }, name: 'c.txt' })
+    await createFolder(holdall, { folder: { id: target.id }, name: 'c.txt' })
     const answer = await refusal(target, archive, { onConflict: 'NEW_VERSION' })
     expect(answer.code).toBe('NAME_CONFLICT')
   })
@@ -601,7 +601,7 @@ z.close();sys.stdout.buffer.write(b.getvalue())`
     const { currentBytes, olderVersionBytes } = await usageOf(holdall, workspaceId)
     const quotaBytes = currentBytes + olderVersionBytes + 50_000
     await act(holdall, 'updateWorkspace', { workspaceId, quotaBytes }, '__typename')
-    const input = { uploadId, destination: { id: target.id } }
+    const input = { uploadId, folder: { id: target.id } }
     const full = await expectUnchanged(holdall, () =>
       attempt(holdall, 'importArchive', input, '__typename'),
     )
@@ -617,9 +617,9 @@ z.close();sys.stdout.buffer.write(b.getvalue())`
     const into = await attempt(
       holdall,
       'importArchive',
-      { ...input, destination: { id: big.id } },
+      { ...input, folder: { id: big.id } },
       '__typename',
     )
-    expect(into).toMatchObject({ code: 'INVALID_STATE', path: ['destination'] })
+    expect(into).toMatchObject({ code: 'INVALID_STATE', path: ['folder'] })
   })
 })

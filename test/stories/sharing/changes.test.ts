@@ -97,7 +97,7 @@ describe('without a cursor', () => {
     )
     await batchDone(holdall, 'moveEntries', {
       entries: items(await at('a')),
-      destination: { id: (await at('c')).id },
+      folder: { id: (await at('c')).id },
     })
     await trashEntries(holdall, await at('gone'))
     const rest = await allChanges(holdall, workspaceId, { since: first.cursor, first: 2 })
@@ -159,10 +159,10 @@ describe('after a cursor', () => {
     const a = await at('a')
     await trashEntries(holdall, a)
     const since = await now()
-    await batchDone(holdall, 'restoreEntries', { entryIds: [a.id] })
+    await batchDone(holdall, 'restoreEntries', { entries: [{ entry: { id: a.id } }] })
     await batchDone(holdall, 'copyEntries', {
       entries: items(a),
-      destination: { path: { workspaceId, path: '' } },
+      folder: { path: { workspaceId, path: '' } },
     })
     const below = (top: string) => [top, `${top}/x`, `${top}/b`, `${top}/b/x`, `${top}/b/c`]
     for (const first of [1, 3, 100]) {
@@ -186,7 +186,7 @@ describe('after a cursor', () => {
     )
     await batchDone(holdall, 'moveEntries', {
       entries: items(await at('A1')),
-      destination: { id: (await at('z')).id },
+      folder: { id: (await at('z')).id },
     })
     const { changes } = await allChanges(holdall, workspaceId, { since })
     expect(summarizeChanges(changes)).toEqual(['ENTRY_UPDATED z/A1', 'ENTRY_MOVED z/A1'])
@@ -370,7 +370,7 @@ describe('a cursor is rejected', () => {
     const a = await at('a')
     await trashEntries(holdall, a)
     const since = await now()
-    await batchDone(holdall, 'restoreEntries', { entryIds: [a.id] })
+    await batchDone(holdall, 'restoreEntries', { entries: [{ entry: { id: a.id } }] })
     const { cursor } = await changesOf(holdall, workspaceId, { since, first: 2 })
     later = 91 * DAY_MS
     await folder('young')

@@ -47,7 +47,7 @@ test('F18: a slow reader gets the whole file even if it is purged meanwhile', as
   response.pause()
   await sleep(300)
   await act(holdall, 'trashEntries', { entries: [{ entry: { id: file.id } }] }, 'succeeded')
-  await act(holdall, 'purgeEntries', { entryIds: [file.id] }, 'succeeded')
+  await act(holdall, 'purgeEntries', { entries: [{ entry: { id: file.id } }] }, 'succeeded')
   await vi.waitFor(async () => {
     await sweepBlobs(holdall.app, new AbortController().signal)
     expect(blobFiles()).toEqual([])

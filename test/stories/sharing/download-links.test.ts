@@ -77,7 +77,7 @@ describe('a signed link', () => {
       const entries = [{ entry: { id: entryId } }]
       await act(holdall, 'trashEntries', { entries, recursive: true }, 'succeeded')
       expect(await answer(await withoutToken(link))).toEqual([404, 'NOT_FOUND'])
-      await act(holdall, 'restoreEntries', { entryIds: [entryId] }, 'succeeded')
+      await act(holdall, 'restoreEntries', { entries: [{ entry: { id: entryId } }] }, 'succeeded')
       expect(await (await withoutToken(link)).text()).toBe('hello')
     }
   })
@@ -86,7 +86,7 @@ describe('a signed link', () => {
     const file = await upload('a.txt')
     const link = await downloadUrl(holdall, file.id)
     await act(holdall, 'trashEntries', { entries: [{ entry: { id: file.id } }] }, 'succeeded')
-    await act(holdall, 'purgeEntries', { entryIds: [file.id] }, 'succeeded')
+    await act(holdall, 'purgeEntries', { entries: [{ entry: { id: file.id } }] }, 'succeeded')
     expect(await answer(await withoutToken(link))).toEqual([404, 'NOT_FOUND'])
   })
 })

@@ -42,7 +42,7 @@ beforeEach(async () => {
 })
 
 const folder = (name: string, parent?: { id: string }) =>
-  createFolder(holdall, parent ? { parent: { id: parent.id }, name } : { workspaceId, name })
+  createFolder(holdall, parent ? { folder: { id: parent.id }, name } : { workspaceId, name })
 const now = () => syncCursorOf(holdall, workspaceId)
 const show = (visibility: 'PUBLIC' | 'PRIVATE') =>
   act(holdall, 'updateWorkspace', { workspaceId, visibility }, '__typename')

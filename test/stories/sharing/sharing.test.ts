@@ -154,11 +154,16 @@ describe('a shared file', () => {
         404,
         404,
       ])
-      await act(holdall, 'restoreEntries', { entryIds: [trashed.id] }, 'succeeded')
+      await act(
+        holdall,
+        'restoreEntries',
+        { entries: [{ entry: { id: trashed.id } }] },
+        'succeeded',
+      )
       expect([await opened(link), await status(url)]).toEqual([true, 200])
     }
     await trashEntries(holdall, folder)
-    await act(holdall, 'purgeEntries', { entryIds: [folder.id] }, 'succeeded')
+    await act(holdall, 'purgeEntries', { entries: [{ entry: { id: folder.id } }] }, 'succeeded')
     expect(await opened(link)).toBe(false)
     expect(await holdall.app.db.selectFrom('shareLinks').selectAll().execute()).toEqual([])
   })
@@ -535,7 +540,7 @@ describe('a shared folder', () => {
     await act(
       holdall,
       'moveEntries',
-      { entries: [{ entry: { id: csv.id } }], destination },
+      { entries: [{ entry: { id: csv.id } }], folder: destination },
       'succeeded',
     )
     expect(await status(csv.downloadUrl.url)).toBe(404)

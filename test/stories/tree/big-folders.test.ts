@@ -31,18 +31,18 @@ test('trashes, restores, renames and moves a folder of a thousand folders as one
 
   await trashEntries(holdall, lab)
   expect(await pathsIn(holdall, workspaceId)).toEqual(['', 'Other', 'Other/Place'])
-  await batchDone(holdall, 'restoreEntries', { entryIds: [lab.id] })
+  await batchDone(holdall, 'restoreEntries', { entries: [{ entry: { id: lab.id } }] })
   expect(await pathsIn(holdall, workspaceId)).toEqual(paths)
   await holdall.ask(renamed, { input: { entry: { id: lab.id }, name: 'lab' } })
   const [moving, destination] = [items(lab), { id: other.id }]
-  await batchDone(holdall, 'moveEntries', { entries: moving, destination })
+  await batchDone(holdall, 'moveEntries', { entries: moving, folder: destination })
   const moved = paths.map((path) => path.replace(/^Lab/, 'Other/Place/lab'))
   expect(await pathsIn(holdall, workspaceId)).toEqual(moved.sort())
   expect(await totalsOf(holdall, other)).toMatchObject({ folderCount: FOLDERS + 2 })
   expect(await findings(holdall)).toEqual([])
 
   function made(name: string) {
-    return createFolder(holdall, { workspaceId, parent: { id: lab.id }, name, createParents: true })
+    return createFolder(holdall, { workspaceId, folder: { id: lab.id }, name, createParents: true })
   }
 })
 

@@ -44,7 +44,7 @@ const file = (path: string, bytes = path, more = {}) => {
 }
 const copying = (entries: Id[], { id }: Id, more = {}) => ({
   entries: items(...entries),
-  destination: { id },
+  folder: { id },
   ...more,
 })
 const copy = async (entry: Id, to: Id, more = {}) => {
@@ -159,7 +159,7 @@ test('a copy stays readable after the original is purged', async () => {
   const { freedBytes } = await batch<{ freedBytes: number }>(
     holdall,
     'purgeEntries',
-    { entryIds: [trashed] },
+    { entries: [{ entry: { id: trashed } }] },
     'freedBytes',
   )
   expect(freedBytes).toBe(12)
@@ -289,7 +289,7 @@ test('a folder is not copied into itself, below itself, or into another workspac
   for (const [to, problem] of [
     [a, { code: 'CYCLE' }],
     [await folder('a/b'), { code: 'CYCLE' }],
-    [other.root, { code: 'INVALID_INPUT', path: ['destination'] }],
+    [other.root, { code: 'INVALID_INPUT', path: ['folder'] }],
   ] as const) {
     expect(await expectRefused(holdall, 'copyEntries', copying([a], to))).toMatchObject(problem)
   }
@@ -300,7 +300,7 @@ test('a folder is not copied into itself, below itself, or into another workspac
   const one = await file('1.txt')
   expect(await expectRefused(holdall, 'copyEntries', copying([a], one))).toMatchObject({
     state: 'FILE',
-    path: ['destination'],
+    path: ['folder'],
   })
 })
 

@@ -40,9 +40,9 @@ const fieldOf = (path: string[], message = expect.any(String)) => ({
 describe('createFolder', () => {
   test('creates one in the root, in a folder by its id, and in a folder by its path', async () => {
     const data = await folder('Data')
-    const raw = await createFolder(holdall, { parent: { id: data.id }, name: 'Raw' })
-    const parent = { path: { workspaceId, path: 'data/raw' } }
-    const plates = await createFolder(holdall, { parent, name: 'Plates' })
+    const raw = await createFolder(holdall, { folder: { id: data.id }, name: 'Raw' })
+    const byPath = { path: { workspaceId, path: 'data/raw' } }
+    const plates = await createFolder(holdall, { folder: byPath, name: 'Plates' })
     expect([data.path, raw.path, plates.path]).toEqual(['Data', 'Data/Raw', 'Data/Raw/Plates'])
     expect(await namesIn(root)).toEqual(['Data'])
     expect(await lookUp(holdall, plates, 'parent { id } ancestors { id } revision')).toMatchObject({
@@ -102,7 +102,7 @@ describe('createFolder', () => {
       Images/Gels Documents/Papers Documents/Presentations`.split(/\s+/)
     const mutation = paths.map(
       (path, i) => `f${i}: createFolder(input: { workspaceId: "${workspaceId}", name: "${path}",
-        createParents: true, onConflict: NEW_VERSION }) {
+        createParents: true, onConflict: REUSE }) {
         ... on CreateFolderPayload { folder { id path ancestors { path } } } ... on UserError { message } }`,
     )
     const first = await holdall.ask(`mutation { ${mutation.join('\n')} }`)
@@ -113,29 +113,29 @@ describe('createFolder', () => {
   })
 
   test('F14: twenty concurrent requests for one path create each folder once', async () => {
-    const input = { createParents: true, onConflict: 'NEW_VERSION' }
+    const input = { createParents: true, onConflict: 'REUSE' }
     const made = await Promise.all(Array.from({ length: 20 }, () => folder('a/b/c', input)))
     expect(new Set(made.map(({ id }) => id)).size).toBe(1)
     expect(await totalsOf(holdall, root)).toMatchObject({ folderCount: 3 })
   })
 
-  test('rejects an invalid parent', async () => {
+  test('rejects an invalid folder', async () => {
     const input = { name: 'x' }
     const nowhere = await expectRefused(holdall, 'createFolder', input)
-    expect(nowhere).toMatchObject(fieldOf(['workspaceId'], 'workspaceId or parent is required'))
+    expect(nowhere).toMatchObject(fieldOf(['workspaceId'], 'workspaceId or folder is required'))
     const { id } = await file('a.txt')
-    const inFile = await expectRefused(holdall, 'createFolder', { ...input, parent: { id } })
-    expect(inFile).toMatchObject({ code: 'INVALID_STATE', state: 'FILE', path: ['parent'] })
+    const inFile = await expectRefused(holdall, 'createFolder', { ...input, folder: { id } })
+    expect(inFile).toMatchObject({ code: 'INVALID_STATE', state: 'FILE', path: ['folder'] })
     const unknown = { path: { workspaceId, path: 'nowhere' } }
-    const inNothing = await expectRefused(holdall, 'createFolder', { ...input, parent: unknown })
-    expect(inNothing).toMatchObject({ code: 'NOT_FOUND', id: 'nowhere', path: ['parent'] })
+    const inNothing = await expectRefused(holdall, 'createFolder', { ...input, folder: unknown })
+    expect(inNothing).toMatchObject({ code: 'NOT_FOUND', id: 'nowhere', path: ['folder'] })
     const gone = await folder('gone')
     await trashEntries(holdall, gone)
     const inTrash = await expectRefused(holdall, 'createFolder', {
       ...input,
-      parent: { id: gone.id },
+      folder: { id: gone.id },
     })
-    expect(inTrash).toMatchObject({ code: 'INVALID_STATE', state: 'TRASHED', path: ['parent'] })
+    expect(inTrash).toMatchObject({ code: 'INVALID_STATE', state: 'TRASHED', path: ['folder'] })
     const onFile = { workspaceId, name: 'a.txt/b', createParents: true }
     expect(await expectRefused(holdall, 'createFolder', onFile)).toMatchObject({ state: 'FILE' })
   })
@@ -172,8 +172,8 @@ describe('on a name conflict', () => {
     expect((await createFolder(holdall, again('RENAME'))).name).toBe('PLATES (4)')
   })
 
-  test('NEW_VERSION returns the existing folder', async () => {
-    const same = await createFolder(holdall, again('NEW_VERSION'))
+  test('REUSE returns the existing folder', async () => {
+    const same = await createFolder(holdall, again('REUSE'))
     expect(same).toMatchObject({ id: plates.id, name: 'plates', revision: 1 })
   })
 
@@ -186,13 +186,13 @@ describe('on a name conflict', () => {
     })
   })
 
-  test('with a file FAIL and NEW_VERSION fail, RENAME and REPLACE succeed', async () => {
+  test('with a file FAIL and REUSE fail, RENAME and REPLACE succeed', async () => {
     const data = await file('data')
     expect(await expectRefused(holdall, 'createFolder', again('FAIL', 'data'))).toMatchObject({
       existing: { id: data.id },
       suggestedName: 'data (2)',
     })
-    const same = await expectRefused(holdall, 'createFolder', again('NEW_VERSION', 'data'))
+    const same = await expectRefused(holdall, 'createFolder', again('REUSE', 'data'))
     expect(same).toMatchObject({ code: 'INVALID_STATE', state: 'FILE' })
     expect((await createFolder(holdall, again('RENAME', 'data'))).name).toBe('data (2)')
     expect((await createFolder(holdall, again('REPLACE', 'data'))).name).toBe('data')
@@ -208,15 +208,15 @@ describe('S2: 2,400 bytes of path', () => {
 
   test('are the limit of a folder, for every operation', async () => {
     const nine = await folder(long(9), { createParents: true })
-    const more = { parent: { id: nine.id }, name: 'x'.repeat(141) }
+    const more = { folder: { id: nine.id }, name: 'x'.repeat(141) }
     expect(await expectRefused(holdall, 'createFolder', more)).toMatchObject(tooLong)
-    const last = await folder('x'.repeat(140), { parent: { id: nine.id } })
+    const last = await folder('x'.repeat(140), { folder: { id: nine.id } })
     expect(await entryByPath(holdall, workspaceId, last.path)).toMatchObject({ id: last.id })
     const top = await entryByPath(holdall, workspaceId, 'ä'.repeat(125))
     const renamed = { entry: { id: top?.id }, name: 'ä'.repeat(126) }
     expect(await expectRefused(holdall, 'updateEntry', renamed)).toMatchObject(tooLong)
     const other = await folder('other')
-    const input = { entries: [{ entry: { id: top?.id } }], destination: { id: other.id } }
+    const input = { entries: [{ entry: { id: top?.id } }], folder: { id: other.id } }
     for (const name of ['moveEntries', 'copyEntries']) {
       const [problem] = await expectItemsRefused(holdall, name, { ...input, mode: 'BEST_EFFORT' })
       expect(problem).toMatchObject(tooLong)
@@ -235,7 +235,7 @@ describe('S2: 64 levels of folders', () => {
     expect(await expectRefused(holdall, 'createFolder', more)).toMatchObject(
       fieldOf(['name'], expect.stringContaining('64')),
     )
-    const below = { parent: { id: deepest.id }, name: 'x' }
+    const below = { folder: { id: deepest.id }, name: 'x' }
     expect(await expectRefused(holdall, 'createFolder', below)).toMatchObject({
       code: 'INVALID_INPUT',
     })
@@ -257,18 +257,25 @@ describe('S2: 64 levels of folders', () => {
     ]
     const destination = { id: deepest.id }
     for (const name of ['moveEntries', 'copyEntries']) {
-      const input = { entries: [{ entry: { id: x?.id } }], destination, mode: 'BEST_EFFORT' }
+      const input = {
+        entries: [{ entry: { id: x?.id } }],
+        folder: destination,
+        mode: 'BEST_EFFORT',
+      }
       const { results } = await act(holdall, name, input, 'results { error { code path } }')
       expect([name, results]).toEqual([
         name,
-        [{ error: { code: 'INVALID_INPUT', path: ['destination'] } }],
+        [{ error: { code: 'INVALID_INPUT', path: ['folder'] } }],
       ])
     }
     expect(await totalsOf(holdall, root)).toMatchObject({ folderCount: 62 + 2 + 3 })
-    await batchDone(holdall, 'copyEntries', { entries: [{ entry: { id: a?.id } }], destination })
+    await batchDone(holdall, 'copyEntries', {
+      entries: [{ entry: { id: a?.id } }],
+      folder: destination,
+    })
     await batchDone(holdall, 'moveEntries', {
       entries: [{ entry: { id: a?.id } }],
-      destination,
+      folder: destination,
       onConflict: 'RENAME',
     })
     expect(await lookUp(holdall, two, 'path')).toMatchObject({ path: `${deep(62)}/a (2)/b` })
@@ -326,7 +333,7 @@ test('totals include all levels below, and follow every change', async () => {
     { bytes: 20, fileCount: 2, folderCount: 0 },
   ])
   await file('2.txt', { folderId: c.id, bytes: 'xyz', onConflict: 'NEW_VERSION' })
-  await batchDone(holdall, 'moveEntries', { entries: items(c), destination: root })
+  await batchDone(holdall, 'moveEntries', { entries: items(c), folder: root })
   expect(await totals()).toEqual([
     { bytes: 100, fileCount: 1, folderCount: 1 },
     { bytes: 0, fileCount: 0, folderCount: 0 },
@@ -420,7 +427,7 @@ describe('updateEntry', () => {
     const describe = `updateEntry(input: { entry: { id: "${made.id}" }, description: "x" }) { ...said }`
     const { two, four, six } = await holdall.ask(`mutation {
       one: ${rename('b')} two: ${describe} three: ${rename('c')} four: ${describe}
-      five: moveEntries(input: { entries: [{ entry: { id: "${made.id}" } }], destination: { id: "${root.id}" } }) {
+      five: moveEntries(input: { entries: [{ entry: { id: "${made.id}" } }], folder: { id: "${root.id}" } }) {
         ... on MoveEntriesPayload { succeeded } }
       six: ${rename('d')}
     }

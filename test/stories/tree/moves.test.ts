@@ -41,10 +41,10 @@ const at = async (path: string) => {
   return found
 }
 const move = (entries: Id[], { id }: Id, more = {}) =>
-  batchDone(holdall, 'moveEntries', { entries: items(...entries), destination: { id }, ...more })
+  batchDone(holdall, 'moveEntries', { entries: items(...entries), folder: { id }, ...more })
 const moving = (entries: Id[], { id }: Id, more = {}) => ({
   entries: items(...entries),
-  destination: { id },
+  folder: { id },
   ...more,
 })
 const pathOf = async (entry: Id) => (await lookUp(holdall, entry, 'path')).path
@@ -118,7 +118,7 @@ test('files and folders move together, by id and by path, into the root by its e
   const [a, one] = [await folder('x/a'), await file('x/1.txt')]
   const entries = [{ entry: { id: a.id } }, { entry: { path: { workspaceId, path: 'X/1.TXT' } } }]
   const destination = { path: { workspaceId, path: '' } }
-  const answer = await batch(holdall, 'moveEntries', { entries, destination }, 'syncCursor')
+  const answer = await batch(holdall, 'moveEntries', { entries, folder: destination }, 'syncCursor')
   expect(answer).toMatchObject({ succeeded: 2, failed: 0, syncCursor: expect.any(String) })
   expect(answer.results.map(({ index, entryId }) => [index, entryId])).toEqual([
     [0, a.id],
@@ -158,13 +158,13 @@ describe('a folder cannot be moved', () => {
     await trashEntries(holdall, gone)
     const other = await createWorkspace(holdall, { name: 'Other' })
     const away = await expectRefused(holdall, 'moveEntries', moving([a], other.root))
-    expect(away).toMatchObject({ code: 'INVALID_INPUT', path: ['destination'] })
+    expect(away).toMatchObject({ code: 'INVALID_INPUT', path: ['folder'] })
     const to = async (destination: Id) =>
       expectRefused(holdall, 'moveEntries', moving([a], destination))
-    expect(await to(one)).toMatchObject({ state: 'FILE', path: ['destination'] })
-    expect(await to(gone)).toMatchObject({ state: 'TRASHED', path: ['destination'] })
+    expect(await to(one)).toMatchObject({ state: 'FILE', path: ['folder'] })
+    expect(await to(gone)).toMatchObject({ state: 'TRASHED', path: ['folder'] })
     const id = `fld_${'0'.repeat(32)}`
-    expect(await to({ id })).toMatchObject({ code: 'NOT_FOUND', id, path: ['destination'] })
+    expect(await to({ id })).toMatchObject({ code: 'NOT_FOUND', id, path: ['folder'] })
   })
 
   test('if it is the root', async () => {
@@ -174,14 +174,29 @@ describe('a folder cannot be moved', () => {
   })
 })
 
-test('a bad path of the destination is reported with its field', async () => {
+test.each([
+  ['both ways to name it', (id: string) => ({ id, path: { workspaceId, path: '' } })],
+  ['no way', () => ({})],
+  ['null', () => ({ id: null })],
+])('a folder that is given by %s is refused before anything is read', async (_, folder) => {
+  const a = await file('a.txt')
+  const input = { entries: items(a), folder: folder(a.id) }
+  const query = 'mutation ($input: MoveEntriesInput!) { moveEntries(input: $input) { __typename } }'
+  const { status, errors } = await holdall.graphql(query, { input })
+  expect([status, errors?.[0]?.message]).toEqual([400, expect.stringContaining('FolderRef')])
+})
+
+test('a bad path of the folder is reported with its field', async () => {
   const a = await folder('a')
   const destination = { path: { workspaceId, path: '../x' } }
-  const problem = await expectRefused(holdall, 'moveEntries', { entries: items(a), destination })
+  const problem = await expectRefused(holdall, 'moveEntries', {
+    entries: items(a),
+    folder: destination,
+  })
   expect(problem).toMatchObject({
     code: 'INVALID_INPUT',
-    path: ['destination', 'path'],
-    issues: [{ path: ['destination', 'path'] }],
+    path: ['folder', 'path'],
+    issues: [{ path: ['folder', 'path'] }],
   })
 })
 
@@ -290,7 +305,7 @@ describe('of many entries', () => {
         { entry: { id: a.id }, expectedRevision: 1 },
         { entry: { id: b.id }, expectedRevision: 7 },
       ],
-      destination: { id: to.id },
+      folder: { id: to.id },
     }
     expect(await expectRefused(holdall, 'moveEntries', input)).toMatchObject({
       ...{ code: 'STALE_REVISION', expectedRevision: 7, actualRevision: 1, entry: { id: b.id } },

@@ -48,7 +48,7 @@ test.each([
   expect(await expectRefused(holdall, 'createUpload', upload)).toMatchObject({ existing: { id } })
   expect(await entryByPath(holdall, workspaceId, other)).toMatchObject({ id, name: one })
   const away = await folder('away')
-  await createFolder(holdall, { parent: { id: away.id }, name: other })
+  await createFolder(holdall, { folder: { id: away.id }, name: other })
 })
 
 test.each([
@@ -208,7 +208,7 @@ describe('F13: fifty concurrent requests for one name', () => {
     const there = await runFifty((i) => folder(`${i}/x`, { createParents: true }))
     const to = await folder('to')
     const destination = { id: to.id }
-    const input = { destination, onConflict: 'RENAME' }
+    const input = { folder: destination, onConflict: 'RENAME' }
     await runFifty((i) =>
       batchDone(holdall, 'moveEntries', { ...input, entries: items(there[i] ?? to) }),
     )

@@ -349,7 +349,7 @@ describe('seed B19: names of all kinds survive every operation', () => {
     const { folder: made } = await act(
       holdall,
       'createFolder',
-      { parent: { path: { workspaceId: lab.id, path: folder } }, name: `sub ${name}` },
+      { folder: { path: { workspaceId: lab.id, path: folder } }, name: `sub ${name}` },
       'folder { path }',
     )
     expect(made.path).toBe(`${folder}/sub ${name}`)

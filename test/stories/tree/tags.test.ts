@@ -257,7 +257,7 @@ describe('the entries of a tag', () => {
 
   test('exclude trashed entries, and those below a trashed folder', async () => {
     const a = await folder('a', ['red'])
-    await createFolder(holdall, { parent: { id: a.id }, name: 'sub', tags: ['red'] })
+    await createFolder(holdall, { folder: { id: a.id }, name: 'sub', tags: ['red'] })
     await uploadFile(holdall, {
       workspaceId,
       folderId: a.id,
@@ -269,9 +269,9 @@ describe('the entries of a tag', () => {
     await file('3.txt', ['red'])
     await trashEntries(holdall, a, two)
     expect(await entriesOf('red')).toEqual({ entryCount: 1, total: 1, paths: ['3.txt'] })
-    await batchDone(holdall, 'restoreEntries', { entryIds: [a.id] })
+    await batchDone(holdall, 'restoreEntries', { entries: [{ entry: { id: a.id } }] })
     expect((await entriesOf('red')).paths).toEqual(['a', 'a/sub', 'a/1.txt', '3.txt'])
-    await batch(holdall, 'purgeEntries', { entryIds: [two.id] })
+    await batch(holdall, 'purgeEntries', { entries: [{ entry: { id: two.id } }] })
     expect((await entriesOf('red')).entryCount).toBe(4)
   })
 })

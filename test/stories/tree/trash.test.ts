@@ -55,7 +55,7 @@ const at = async (path: string) => {
   if (!found) throw new Error(`nothing is at ${path}`)
   return found
 }
-const restoring = (entries: Id[], more = {}) => ({ entryIds: entries.map(({ id }) => id), ...more })
+const restoring = (entries: Id[], more = {}) => ({ entries: items(...entries), ...more })
 const restore = async (entry: Id, more = {}) => {
   const [restored] = await batchDone(holdall, 'restoreEntries', restoring([entry], more))
   return restored?.path
@@ -63,7 +63,7 @@ const restore = async (entry: Id, more = {}) => {
 const purge = (...entries: Id[]) =>
   batch<{ freedBytes: number }>(holdall, 'purgeEntries', restoring(entries), 'freedBytes')
 const move = (entry: Id, { id }: Id) =>
-  batchDone(holdall, 'moveEntries', { entries: items(entry), destination: { id } })
+  batchDone(holdall, 'moveEntries', { entries: items(entry), folder: { id } })
 const rename = ({ id }: Id, name: string) =>
   act(holdall, 'updateEntry', { entry: { id }, name }, 'entry { id }')
 const pathOf = async (entry: Id) => (await lookUp(holdall, entry, 'path')).path
@@ -164,8 +164,8 @@ describe('trashEntries', () => {
     for (const entry of [a, one]) {
       const entries = items(entry)
       for (const [name, input] of [
-        ['moveEntries', { entries, destination }],
-        ['copyEntries', { entries, destination }],
+        ['moveEntries', { entries, folder: destination }],
+        ['copyEntries', { entries, folder: destination }],
         ['tagEntries', { entries, add: ['x'] }],
         ['trashEntries', { entries, recursive: true }],
       ] as const) {
@@ -174,7 +174,7 @@ describe('trashEntries', () => {
       const change = { entry: { id: entry.id }, description: 'x' }
       expect(await expectRefused(holdall, 'updateEntry', change)).toMatchObject(trashed)
     }
-    const inside = { parent: { id: a.id }, name: 'x' }
+    const inside = { folder: { id: a.id }, name: 'x' }
     expect(await expectRefused(holdall, 'createFolder', inside)).toMatchObject(trashed)
     const upload = { workspaceId, folderId: a.id, name: 'x', size: 1 }
     expect(await expectRefused(holdall, 'createUpload', upload)).toMatchObject(trashed)
@@ -411,26 +411,26 @@ describe('restoreEntries', () => {
       expect((await children(holdall, b.id)).map(({ id }) => id)).toEqual([one.id])
     })
 
-    test('and fallbackDestination is given, restores into it', async () => {
+    test('and fallbackFolder is given, restores into it', async () => {
       const { one, a } = await inside()
       const to = await folder('to')
-      const fallbackDestination = { path: { workspaceId, path: 'to' } }
-      expect(await restore(one, { fallbackDestination })).toBe('to/1.txt')
-      expect(await restore(a, { fallbackDestination })).toBe('a')
+      const fallbackFolder = { path: { workspaceId, path: 'to' } }
+      expect(await restore(one, { fallbackFolder })).toBe('to/1.txt')
+      expect(await restore(a, { fallbackFolder })).toBe('a')
       expect((await children(holdall, to.id)).map(({ id }) => id)).toEqual([one.id])
     })
 
-    test('fallbackDestination must be a live folder of this workspace', async () => {
+    test('fallbackFolder must be a live folder of this workspace', async () => {
       const { one } = await inside()
       const other = await createWorkspace(holdall, { name: 'Other' })
       const two = await file('2.txt')
       for (const [id, problem] of [
-        [other.root.id, { code: 'INVALID_INPUT', path: ['fallbackDestination'] }],
-        [two.id, { state: 'FILE', path: ['fallbackDestination'] }],
-        [(await trash())[0].id, { state: 'TRASHED', path: ['fallbackDestination'] }],
-        ['fld_x', { code: 'NOT_FOUND', path: ['fallbackDestination'] }],
+        [other.root.id, { code: 'INVALID_INPUT', path: ['fallbackFolder'] }],
+        [two.id, { state: 'FILE', path: ['fallbackFolder'] }],
+        [(await trash())[0].id, { state: 'TRASHED', path: ['fallbackFolder'] }],
+        ['fld_x', { code: 'NOT_FOUND', path: ['fallbackFolder'] }],
       ] as const) {
-        const input = restoring([one], { fallbackDestination: { id } })
+        const input = restoring([one], { fallbackFolder: { id } })
         expect(await expectRefused(holdall, 'restoreEntries', input)).toMatchObject(problem)
       }
     })
@@ -480,13 +480,41 @@ describe('restoreEntries', () => {
     expect(await expectRefused(holdall, 'restoreEntries', input)).toMatchObject({
       code: 'INVALID_STATE',
       state: 'NOT_TRASHED',
-      path: ['entryIds', '1'],
+      path: ['entries', '1'],
     })
     const answer = await batch(holdall, 'restoreEntries', { ...input, mode: 'BEST_EFFORT' })
     expect([answer.succeeded, answer.failed]).toEqual([2, 1])
     const none = await expectRefused(holdall, 'restoreEntries', restoring([]))
-    expect(none).toMatchObject({ code: 'INVALID_INPUT', path: ['entryIds'] })
+    expect(none).toMatchObject({ code: 'INVALID_INPUT', path: ['entries'] })
   })
+
+  test.each(['restoreEntries', 'purgeEntries'])(
+    '%s takes entries by id, and compares their revision',
+    async (mutation) => {
+      const [one, two] = [await file('1.txt'), await file('2.txt')]
+      await trashEntries(holdall, one, two)
+      const { revision } = await lookUp(holdall, one, 'revision')
+      const item = (entry: object, expectedRevision?: number) => ({ entry, expectedRevision })
+      const byPath = item({ path: { workspaceId, path: '1.txt' } })
+      const stale = item({ id: two.id }, 99)
+      const input = (...entries: object[]) => ({ entries, mode: 'ALL_OR_NOTHING' })
+      expect(await expectRefused(holdall, mutation, input(byPath))).toMatchObject({
+        code: 'INVALID_INPUT',
+        path: ['entries', '0', 'entry', 'path'],
+      })
+      const both = input(item({ id: one.id }, revision), stale)
+      expect(await expectRefused(holdall, mutation, both)).toMatchObject({
+        code: 'STALE_REVISION',
+        path: ['entries', '1'],
+      })
+      expect(await trash()).toHaveLength(2)
+      const answer = await batch(holdall, mutation, { ...both, mode: 'BEST_EFFORT' })
+      expect(answer.results.map(({ error }: any) => error?.code ?? null)).toEqual([
+        null,
+        'STALE_REVISION',
+      ])
+    },
+  )
 
   test('rejects a place that has become too deep', async () => {
     const deep = (levels: number) => Array.from({ length: levels }, (_, i) => `d${i}`).join('/')
@@ -496,7 +524,7 @@ describe('restoreEntries', () => {
     await move(await at('a/b'), await folder(deep(62)))
     expect(await expectRefused(holdall, 'restoreEntries', restoring([c]))).toMatchObject({
       code: 'INVALID_INPUT',
-      path: ['entryIds', '0'],
+      path: ['entries', '0'],
     })
   })
 })
@@ -717,7 +745,7 @@ test('a folder of 3,000 files in 200 folders is trashed and restored without wri
   const copies = (entry: Id, count: number, to: Id) =>
     batchDone(holdall, 'copyEntries', {
       entries: items(...Array.from({ length: count }, () => entry)),
-      destination: { id: to.id },
+      folder: { id: to.id },
     })
   const [all, zero] = [await at('all'), await at('all/0')]
   await copies(seed, 14, zero)

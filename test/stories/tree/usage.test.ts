@@ -77,7 +77,11 @@ const toMany =
   (name: 'moveEntries' | 'copyEntries') => async (place: Place, n: number, m: number) => {
     const destination = { id: pick(await folders(place), m).id }
     const onConflict = pick(modes, n + m)
-    await doing(name, { entries: items(pick(await any(place), n)), destination, onConflict })
+    await doing(name, {
+      entries: items(pick(await any(place), n)),
+      folder: destination,
+      onConflict,
+    })
   }
 
 const steps = {
@@ -106,13 +110,13 @@ const steps = {
     await doing('trashEntries', { entries: items(pick(await any(place), n)), recursive: true })
   },
   restore: async (place: Place, n: number, m: number) => {
-    const entryIds = [pick(await trashed(place), n).id]
+    const entries = items(pick(await trashed(place), n))
     const onConflict = pick(['RENAME', 'REPLACE', 'FAIL'], m)
-    const fallbackDestination = m % 2 ? { id: pick(await folders(place), m).id } : null
-    await doing('restoreEntries', { entryIds, onConflict, fallbackDestination })
+    const fallbackFolder = m % 2 ? { id: pick(await folders(place), m).id } : null
+    await doing('restoreEntries', { entries, onConflict, fallbackFolder })
   },
   purge: async (place: Place, n: number) => {
-    await doing('purgeEntries', { entryIds: [pick(await trashed(place), n).id] })
+    await doing('purgeEntries', { entries: items(pick(await trashed(place), n)) })
   },
   emptyTrash: async (place: Place, n: number) => {
     if (n % 4 === 0) await doing('emptyTrash', { workspaceId: place.id })

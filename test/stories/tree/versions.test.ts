@@ -91,7 +91,7 @@ test('an upload with versionOf becomes a version wherever the file has moved, wi
   const open = await createUpload(holdall, more)
   const to = await createFolder(holdall, { workspaceId, name: 'to' })
   const destination = { id: to.id }
-  await batchDone(holdall, 'moveEntries', { entries: items(file), destination })
+  await batchDone(holdall, 'moveEntries', { entries: items(file), folder: destination })
   await sendBytes(holdall, open, 'two!')
   const again = await confirmUpload(holdall, { uploadId: open.id, comment: 'measured again' })
   expect(again).toMatchObject({ id: file.id, name: 'data.csv', path: 'to/data.csv', size: 4 })
@@ -271,7 +271,7 @@ test('versions of a trashed file neither change nor can be downloaded', async ()
   const next = { workspaceId, versionOf: file.id, name: 'x', size: 1 }
   expect(await expectRefused(holdall, 'createUpload', next)).toMatchObject({ state: 'TRASHED' })
   expect(await bytesOf(old)).toBe('404')
-  await batchDone(holdall, 'restoreEntries', { entryIds: [file.id] })
+  await batchDone(holdall, 'restoreEntries', { entries: [{ entry: { id: file.id } }] })
   expect(await weights()).toEqual([5, 7, 0, 12])
   expect(await bytesOf(old)).toBe('one')
 })

@@ -49,7 +49,7 @@ async function importInput(holdall: TestServer, workspaceId: string, folder: str
   await sendBytes(holdall, upload, bytes)
   await confirmUpload(holdall, { uploadId: upload.id })
   const { id } = await createFolder(holdall, { workspaceId, name: folder })
-  return { uploadId: upload.id, destination: { id } }
+  return { uploadId: upload.id, folder: { id } }
 }
 
 test('an import reserves all that its archive declares, and releases it as it is used', async () => {

@@ -492,7 +492,7 @@ test('a trashed folder accepts no file, and accepts it after its restore', async
   const confirm = () => attempt(holdall, 'confirmUpload', { uploadId: made.id }, 'file { path }')
   expect(await confirm()).toMatchObject({ code: 'INVALID_STATE' })
   await holdall.ask(
-    'mutation ($id: ID!) { restoreEntries(input: { entryIds: [$id] }) { __typename } }',
+    'mutation ($id: ID!) { restoreEntries(input: { entries: [{ entry: { id: $id } }] }) { __typename } }',
     { id: folder.id },
   )
   expect(await confirm()).toMatchObject({ file: { path: 'data/a' } })

@@ -46,10 +46,10 @@ export async function serverWithFixtures(): Promise<Fixtures> {
 
 export async function createFixtures(holdall: TestServer): Promise<Fixtures> {
   const { id: workspaceId, root } = await createWorkspace(holdall)
-  const raw = await createFolder(holdall, { parent: { id: root.id }, name: 'raw' })
-  const year = await createFolder(holdall, { parent: { id: raw.id }, name: '2025' })
+  const raw = await createFolder(holdall, { folder: { id: root.id }, name: 'raw' })
+  const year = await createFolder(holdall, { folder: { id: raw.id }, name: '2025' })
   const files = await plates(holdall, { workspaceId, folderId: year.id })
-  const trashed = await createFolder(holdall, { parent: { id: root.id }, name: 'gone' })
+  const trashed = await createFolder(holdall, { folder: { id: root.id }, name: 'gone' })
   await uploadFile(holdall, { workspaceId, folderId: trashed.id, name: 'old.txt', bytes: 'old' })
   await trashEntries(holdall, trashed)
   const upload = await openUpload(holdall, workspaceId)

@@ -41,17 +41,17 @@ export async function performOperation(
   const entry = one && { id: one.id }
   const entries = one ? items(one) : []
   const destination = { id: into?.id }
-  const entryIds = gone ? [gone.id] : []
+  const restorable = gone ? [{ entry: { id: gone.id } }] : []
   const actions: Record<Kind, () => unknown> = {
-    make: () => createFolder(holdall, { parent: destination, name, onConflict: 'RENAME' }),
+    make: () => createFolder(holdall, { folder: destination, name, onConflict: 'RENAME' }),
     rename: () => act(holdall, 'updateEntry', { entry, name }, '__typename'),
     describe: () =>
       act(holdall, 'updateEntry', { entry, description: `${operation.how}` }, '__typename'),
-    move: () => batch(holdall, 'moveEntries', { entries, destination, onConflict }),
-    copy: () => batch(holdall, 'copyEntries', { entries, destination, onConflict }),
+    move: () => batch(holdall, 'moveEntries', { entries, folder: destination, onConflict }),
+    copy: () => batch(holdall, 'copyEntries', { entries, folder: destination, onConflict }),
     trash: () => batch(holdall, 'trashEntries', { entries, recursive: true }),
-    restore: () => batch(holdall, 'restoreEntries', { entryIds }),
-    purge: () => batch(holdall, 'purgeEntries', { entryIds }),
+    restore: () => batch(holdall, 'restoreEntries', { entries: restorable }),
+    purge: () => batch(holdall, 'purgeEntries', { entries: restorable }),
   }
   await Promise.resolve(actions[operation.what]()).catch(ignoreApiErrors)
 }

@@ -70,7 +70,7 @@ export async function recordUploads(sizes: { first: number; cut: number }): Prom
   const id = await confirm(doomed)
   doomed.keptUntil = lastRequestId()
   await trashEntries(holdall, { id })
-  await act(holdall, 'purgeEntries', { entryIds: [id] }, 'freedBytes')
+  await act(holdall, 'purgeEntries', { entries: [{ entry: { id: id } }] }, 'freedBytes')
   const blobs = join(place, 'new/data/blobs')
   await until(async () => !(await readdir(blobs, { recursive: true })).some(belongsTo(doomed)))
   const calls = await traced.stop()

@@ -148,7 +148,8 @@ export const operations: Operation[] = [
       await trashEntries(holdall, docs)
       return docs
     },
-    act: (holdall, { id }) => mutate(holdall, 'restoreEntries', { entryIds: [id] }, outcomes),
+    act: (holdall, { id }) =>
+      mutate(holdall, 'restoreEntries', { entries: [{ entry: { id: id } }] }, outcomes),
     already: 'INVALID_STATE',
     paths: treePaths,
   },
@@ -159,7 +160,8 @@ export const operations: Operation[] = [
       await trashEntries(holdall, docs)
       return docs
     },
-    act: (holdall, { id }) => mutate(holdall, 'purgeEntries', { entryIds: [id] }, outcomes),
+    act: (holdall, { id }) =>
+      mutate(holdall, 'purgeEntries', { entries: [{ entry: { id: id } }] }, outcomes),
     already: 'NOT_FOUND',
     paths: [],
     everywhere: true,
@@ -168,7 +170,7 @@ export const operations: Operation[] = [
     name: 'moveEntries',
     prepare: treeAndTarget,
     act: (holdall, { id, more }) =>
-      mutate(holdall, 'moveEntries', { ...onFolder(id), destination: { id: more } }, outcomes),
+      mutate(holdall, 'moveEntries', { ...onFolder(id), folder: { id: more } }, outcomes),
     already: null,
     paths: ['to', ...treePaths.map((path) => `to/${path}`)],
   },
@@ -176,7 +178,7 @@ export const operations: Operation[] = [
     name: 'copyEntries',
     prepare: treeAndTarget,
     act: (holdall, { id, more }) => {
-      const once = { destination: { id: more }, onConflict: 'FAIL' }
+      const once = { folder: { id: more }, onConflict: 'FAIL' }
       return mutate(holdall, 'copyEntries', { ...onFolder(id), ...once }, outcomes)
     },
     already: 'NAME_CONFLICT',
@@ -192,7 +194,7 @@ export const operations: Operation[] = [
       return { id: made.id, more: (await createFolder(holdall, { workspaceId, name: 'to' })).id }
     },
     act: (holdall, { id, more }) =>
-      mutate(holdall, 'importArchive', { uploadId: id, destination: { id: more } }, 'entryCount'),
+      mutate(holdall, 'importArchive', { uploadId: id, folder: { id: more } }, 'entryCount'),
     already: 'NAME_CONFLICT',
     reserves: true,
     paths: ['to', 'to/docs', 'to/docs/a.txt', 'to/docs/sub', 'z.zip'],

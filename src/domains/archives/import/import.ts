@@ -24,10 +24,10 @@ import { insertTree, type StagedItem } from './insert-tree.ts'
 import { removeAll, stageAll } from './staging.ts'
 import { createTempFile, createTempFolder } from './temp-file.ts'
 
-type ImportInput = { uploadId: string; destination: EntryRef; onConflict: NameConflictMode }
+type ImportInput = { uploadId: string; folder: EntryRef; onConflict: NameConflictMode }
 
 /**
- * Imports the tree of an archive under `destination`. An archive of this server is imported with
+ * Imports the tree of an archive under `folder`. An archive of this server is imported with
  * descriptions, tags, metadata and versions; any other ZIP as a plain tree. All bytes are stored and verified
  * first, then one transaction inserts all rows, so the import is atomic. Keeps three numbers for each member
  * in memory, and the entries of the first level. The upload must be the viewer's own and confirmed. Requires
@@ -43,13 +43,13 @@ type ImportResult = { folder: EntryRow; entryCount: number }
 
 async function runImport(
   ctx: ServiceContext,
-  { uploadId, destination, onConflict }: ImportInput,
+  { uploadId, folder: folderRef, onConflict }: ImportInput,
 ): Promise<ImportResult> {
   const { db, viewer, blobs } = ctx
   const version = await withInputPath('uploadId', confirmedVersion(ctx, uploadId))
   const { entry: folder } = await withInputPath(
-    'destination',
-    requireLiveFolder(db, viewer, destination, toWrite),
+    'folder',
+    requireLiveFolder(db, viewer, folderRef, toWrite),
   )
   const zip = await openZip(blobs, { id: version.blobId, size: version.size })
   const bytes = await validateImport(ctx, { zip, folder, onConflict })

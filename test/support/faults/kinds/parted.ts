@@ -73,7 +73,7 @@ async function readAndPurge(holdall: TestServer, subject: Subject): Promise<Answ
   const file = await entryByPath(holdall, workspaceId, wanted.name)
   if (!file) return noAnswer('the file does not exist')
   await trashEntries(holdall, file)
-  await batchDone(holdall, 'purgeEntries', { entryIds: [file.id] })
+  await batchDone(holdall, 'purgeEntries', { entries: [{ entry: { id: file.id } }] })
   for (const until = Date.now() + 10_000; Date.now() < until; await sleep(20)) {
     if ((await usageOf(holdall, workspaceId)).storedBytes === 0) return done
   }
