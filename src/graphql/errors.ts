@@ -1,5 +1,4 @@
 import type { ObjectRef } from '@pothos/core'
-import { apiScopes } from '../context.ts'
 import { Forbidden, NotFound } from '../errors/access.ts'
 import { RateLimited, StorageError } from '../errors/availability.ts'
 import type { DomainError } from '../errors/domain-error.ts'
@@ -100,17 +99,7 @@ builder.objectFields(NotFoundError, (t) => ({
   id: t.exposeString('id', { description: 'The id as the request gave it.' }),
 }))
 
-const ForbiddenError = defineErrorType('FORBIDDEN', Forbidden)
-builder.objectFields(ForbiddenError, (t) => ({
-  missingScopes: t.exposeStringList('missingScopes', {
-    complexity: listCost(apiScopes.length),
-    description: 'The scopes that the token lacks.',
-  }),
-  requiredRole: t.exposeString('requiredRole', {
-    nullable: true,
-    description: 'The lowest role that may do this, or null if the role is not the reason.',
-  }),
-}))
+export const ForbiddenError = defineErrorType('FORBIDDEN', Forbidden)
 
 const InputIssue = builder.objectRef<Issue>('InputIssue').implement({
   description: 'One invalid value of an input.',

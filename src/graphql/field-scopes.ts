@@ -30,7 +30,7 @@ const typePolicies: Readonly<Record<string, TypePolicy>> = {
     open: [...writerFields, 'offset', 'transport', 'url', 'headers', 'parts', 'expiresAt'],
   },
   UploadFailure: { scope, open: [] },
-  Table: { scope, open: ['name', 'sqlName', 'columns'] },
+  Table: { scope, open: ['id', 'name', 'sqlName', 'columns'] },
   TableRow: { scope, open: ['id'] },
   LinkedFile: { scope, open: [] },
   ShareLink: {
@@ -46,7 +46,7 @@ const typePolicies: Readonly<Record<string, TypePolicy>> = {
     ],
   },
   DuplicateGroup: { scope, open: [] },
-  Usage: { scope, open: [] },
+  Usage: { scope, open: ['id'] },
   KindUsage: { scope, open: [] },
   SearchHighlight: { scope, open: [] },
   EntryUpserted: { scope, open: [] },

@@ -9,7 +9,7 @@ import { clearLoaders } from './nodes.ts'
 
 type ErrorClass = new (...args: never[]) => DomainError
 
-type Mutation<Input, Payload> = {
+export type Mutation<Input, Payload> = {
   description: string
   input: InputRef<Input>
   payload: ObjectRef<SchemaTypes, Payload, Payload>

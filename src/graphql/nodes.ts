@@ -1,8 +1,9 @@
+import type { InterfaceRef } from '@pothos/core'
 import DataLoader from 'dataloader'
-import { type IdPrefix, idPrefix } from '../database/ids.ts'
+import { type IdPrefix, idPrefix, parseIdInWorkspace } from '../database/ids.ts'
 import { Forbidden, NotFound } from '../errors/access.ts'
 import { InvalidInput } from '../errors/input.ts'
-import { builder } from './builder.ts'
+import { builder, type SchemaTypes } from './builder.ts'
 import type { Context } from './context.ts'
 import { listCost } from './limits/costs.ts'
 
@@ -20,6 +21,9 @@ export const Node = builder.interfaceRef<Row>('Node').implement({
   resolveType: ({ id }) => nodeTypeOf(id)?.name,
   fields: (t) => ({ id: t.exposeID('id', { description: 'The id of the object.' }) }),
 })
+
+/** Node, for types whose rows have no id: they define the field id themselves. */
+export const NodeInWorkspace = Node as unknown as InterfaceRef<SchemaTypes, object>
 
 /** The loaders that each request has used. */
 const loadersInUse = new WeakMap<Context, { clearAll: () => unknown }[]>()
@@ -63,6 +67,36 @@ export function loader<R>(load: Load<R>) {
  */
 export function nodeType<R extends Row>(prefix: IdPrefix, name: string, load: Load<R>) {
   nodeTypes.set(prefix, { name, load })
+}
+
+type LoadInWorkspace<R> = (
+  workspaceId: string,
+  keys: readonly string[],
+  context: Context,
+) => Promise<(R | null | undefined)[]>
+
+/**
+ * Registers a type whose ids consist of a workspace and a key in it (see idInWorkspace). `load` gets the keys
+ * of one workspace, and must throw NotFound or Forbidden if the viewer may not see it.
+ */
+export function nodeTypeInWorkspace<R extends object>(
+  prefix: IdPrefix,
+  name: string,
+  load: LoadInWorkspace<R>,
+) {
+  nodeType(prefix, name, async (ids, context) => {
+    const parsed = ids.map((id) => ({
+      id,
+      ...(parseIdInWorkspace(id) ?? { workspaceId: '', key: '' }),
+    }))
+    const groups = Map.groupBy(parsed, ({ workspaceId }) => workspaceId)
+    const found = [...groups].map(async ([workspaceId, group]) => {
+      const keys = group.map(({ key }) => key)
+      const rows = (await nullIfDenied(load(workspaceId, keys, context))) ?? []
+      return group.map(({ id }, i) => rows[i] && { ...rows[i], id })
+    })
+    return (await Promise.all(found)).flat()
+  })
 }
 
 /** Returns null instead of NotFound and Forbidden, for node(id:); other errors are rethrown. */

@@ -1,6 +1,7 @@
 import { type ApiScope, apiScopes, type Viewer as ContextViewer } from '../../context.ts'
 import type { UserKind } from '../../database/tables.ts'
 import { builder } from '../../graphql/builder.ts'
+import { ForbiddenError } from '../../graphql/errors.ts'
 import { listCost } from '../../graphql/limits/costs.ts'
 import { loader, Node } from '../../graphql/nodes.ts'
 import { type TokenRow, tokensById, type UserRow, usersById } from './reads.ts'
@@ -20,6 +21,15 @@ export const ApiScopeEnum = builder.enumType('ApiScope', {
     WORKSPACES_WRITE: { description: 'Creates workspaces and changes their settings.' },
   } satisfies Record<ApiScope, object>,
 })
+
+builder.objectField(ForbiddenError, 'missingScopes', (t) =>
+  t.field({
+    type: [ApiScopeEnum],
+    complexity: listCost(apiScopes.length),
+    description: 'The scopes that the token lacks.',
+    resolve: ({ missingScopes }) => missingScopes as ApiScope[],
+  }),
+)
 
 /** Loads a user by id, for fields of a type that the viewer may see. */
 export const loadUser = loader((ids, { db }) => usersById(db, ids))

@@ -1,8 +1,10 @@
-import { builder } from '../../graphql/builder.ts'
+import type { ObjectRef } from '@pothos/core'
+import { builder, type SchemaTypes } from '../../graphql/builder.ts'
+import { type Mutation, mutation } from '../../graphql/mutations.ts'
 import { Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
-import { Workspace } from '../workspaces/graphql.ts'
+import { CreateWorkspacePayload, UpdateWorkspacePayload, Workspace } from '../workspaces/graphql.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { type ActivityRow, activityById, activityList, currentSyncCursor } from './reads.ts'
 import { type ActivityAction, checkActivityFilter } from './rules.ts'
@@ -139,3 +141,28 @@ builder.objectFields(Workspace, (t) => ({
     resolve: ({ id }, _, context) => currentSyncCursor(context, id),
   }),
 }))
+
+type Payload<P> = ObjectRef<SchemaTypes, P, P>
+
+/** Adds the field syncCursor to the payload of a mutation that concerns one workspace. */
+function addSyncCursor<P>(payload: Payload<P>, workspaceIdOf: (payload: P) => string) {
+  builder.objectField(payload, 'syncCursor', (t) =>
+    t.field({
+      type: 'SyncCursor',
+      description: 'The position in the change log of the workspace after the mutation.',
+      resolve: (payload, _, context) => currentSyncCursor(context, workspaceIdOf(payload as P)),
+    }),
+  )
+}
+
+/** Declares a mutation that concerns one workspace, with syncCursor in its payload (see `mutation`). */
+export function workspaceMutation<I, P>(
+  name: string,
+  { workspaceIdOf, ...definition }: Mutation<I, P> & { workspaceIdOf: (payload: P) => string },
+) {
+  mutation(name, definition)
+  addSyncCursor(definition.payload, workspaceIdOf)
+}
+
+addSyncCursor(CreateWorkspacePayload, ({ workspace }) => workspace.id)
+addSyncCursor(UpdateWorkspacePayload, ({ workspace }) => workspace.id)

@@ -3,7 +3,7 @@ import { InvalidState, NameConflict } from '../../errors/entries.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { ChecksumMismatch, FileTooLarge, QuotaExceeded } from '../../errors/uploads.ts'
 import { builder } from '../../graphql/builder.ts'
-import { mutation } from '../../graphql/mutations.ts'
+import { workspaceMutation } from '../activity/graphql.ts'
 import { FolderRef, NameConflictEnum } from '../entries/inputs.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { SignedUrl } from '../files/graphql.ts'
@@ -38,7 +38,7 @@ builder.objectField(Folder, 'archiveUrl', (t) =>
   }),
 )
 
-mutation('importArchive', {
+workspaceMutation('importArchive', {
   description:
     'Imports an uploaded archive under `folder`: archives of this server with descriptions, tags, metadata and versions, other ZIP files as a plain tree. The import is atomic. Only for uploads that you created and confirmed. Requires role EDITOR and scopes FILES_READ and FILES_WRITE.',
   input: builder.inputType('ImportArchiveInput', {
@@ -79,5 +79,6 @@ mutation('importArchive', {
     InvalidState,
     StorageError,
   ],
+  workspaceIdOf: ({ folder }) => folder.workspaceId,
   resolve: (input, context) => importArchive(context, input),
 })

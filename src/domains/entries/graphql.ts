@@ -18,6 +18,7 @@ import { mutation } from '../../graphql/mutations.ts'
 import { loader, Node, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
+import { workspaceMutation } from '../activity/graphql.ts'
 import { currentSyncCursor } from '../activity/reads.ts'
 import { loadTags, Tag } from '../tags/graphql.ts'
 import { MAX_TAGS } from '../tags/rules.ts'
@@ -399,7 +400,7 @@ export const batchFields = <A extends BatchResults>(t: BatchFields<A>) => ({
   }),
 })
 
-mutation('updateEntry', {
+workspaceMutation('updateEntry', {
   description:
     'Changes the name, description, tags or metadata of an entry; omitted fields stay unchanged. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('UpdateEntryInput', {
@@ -426,6 +427,7 @@ mutation('updateEntry', {
     }),
   }),
   errors: [NameConflict, StaleRevision, InvalidState, RowRejected],
+  workspaceIdOf: ({ entry }) => entry.workspaceId,
   resolve: async (input, context) => ({
     entry: await inTransaction(context, (s) => updateEntry(s, input)),
   }),

@@ -9,6 +9,7 @@ import { loader, Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { downloadUrl } from '../../signing/signed-links.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
+import { workspaceMutation } from '../activity/graphql.ts'
 import {
   batchPayload,
   Entry,
@@ -345,7 +346,7 @@ mutation('copyEntries', {
 
 type Versioned = { file: EntryRow; version: VersionRow }
 
-mutation('restoreVersion', {
+workspaceMutation('restoreVersion', {
   description:
     'Adds the bytes of an older version as a new current version; older versions stay. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('RestoreVersionInput', {
@@ -369,10 +370,11 @@ mutation('restoreVersion', {
     }),
   }),
   errors: [InvalidState, StaleRevision, QuotaExceeded],
+  workspaceIdOf: ({ file }) => file.workspaceId,
   resolve: (input, context) => restoreVersion(context, input),
 })
 
-mutation('deleteVersion', {
+workspaceMutation('deleteVersion', {
   description:
     'Deletes an older version permanently; the current version cannot be deleted. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('DeleteVersionInput', {
@@ -392,5 +394,6 @@ mutation('deleteVersion', {
     }),
   }),
   errors: [InvalidState],
+  workspaceIdOf: ({ file }) => file.workspaceId,
   resolve: ({ versionId }, context) => deleteVersion(context, versionId),
 })

@@ -1,10 +1,11 @@
+import { idInWorkspace } from '../../database/ids.ts'
 import { InvalidState, NameConflict } from '../../errors/entries.ts'
 import { builder } from '../../graphql/builder.ts'
 import { QuotaExceededError } from '../../graphql/errors.ts'
 import { listCost } from '../../graphql/limits/costs.ts'
-import { mutation } from '../../graphql/mutations.ts'
-import { Node, nodeType } from '../../graphql/nodes.ts'
+import { Node, NodeInWorkspace, nodeType, nodeTypeInWorkspace } from '../../graphql/nodes.ts'
 import { page } from '../../graphql/pages.ts'
+import { workspaceMutation } from '../activity/graphql.ts'
 import {
   Entry,
   EntryConnection,
@@ -110,7 +111,12 @@ const KindUsageType = builder.objectRef<KindUsage>('KindUsage').implement({
 const UsageType = builder.objectRef<Usage>('Usage').implement({
   description:
     'What a workspace uses; the quota limits the sum of currentBytes, olderVersionBytes, trashedBytes and reservedBytes.',
+  interfaces: [NodeInWorkspace],
   fields: (t) => ({
+    id: t.id({
+      description: 'The id of the usage of the workspace.',
+      resolve: ({ workspaceId }) => idInWorkspace('use', workspaceId, ''),
+    }),
     currentBytes: t.expose('currentBytes', {
       type: 'ByteCount',
       description: 'Number of bytes of the current versions of all files, without the trash.',
@@ -173,6 +179,12 @@ builder.objectFields(Workspace, (t) => ({
   }),
 }))
 
+nodeTypeInWorkspace('use', 'Usage', async (workspaceId, keys, context) => {
+  await requireRead(context, workspaceId)
+  const usage = await usageOf(context.db, { id: workspaceId })
+  return keys.map((key) => (key === '' ? usage : null))
+})
+
 builder.objectField(QuotaExceededError, 'usage', (t) =>
   t.field({
     type: UsageType,
@@ -181,7 +193,7 @@ builder.objectField(QuotaExceededError, 'usage', (t) =>
   }),
 )
 
-mutation('createFolder', {
+workspaceMutation('createFolder', {
   description:
     'Creates a folder, and with `createParents` also the missing folders of its path. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('CreateFolderInput', {
@@ -219,5 +231,6 @@ mutation('createFolder', {
     }),
   }),
   errors: [NameConflict, InvalidState],
+  workspaceIdOf: ({ folder }) => folder.workspaceId,
   resolve: async (input, context) => ({ folder: await createFolder(context, input) }),
 })

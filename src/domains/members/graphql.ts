@@ -1,14 +1,15 @@
+import { idInWorkspace } from '../../database/ids.ts'
 import type { Row } from '../../database/tables.ts'
 import { InvalidState } from '../../errors/entries.ts'
 import { builder } from '../../graphql/builder.ts'
-import { mutation } from '../../graphql/mutations.ts'
-import { loader, nodeType } from '../../graphql/nodes.ts'
+import { loader, NodeInWorkspace, nodeType, nodeTypeInWorkspace } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { type UserRow, usersById } from '../accounts/reads.ts'
+import { workspaceMutation } from '../activity/graphql.ts'
 import { Workspace, WorkspaceRoleEnum } from '../workspaces/graphql.ts'
 import { requireAccess } from '../workspaces/reads.ts'
-import { membersList, sharedWorkspaceUsers } from './reads.ts'
+import { membersById, membersList, sharedWorkspaceUsers } from './reads.ts'
 import { createServiceAccount, deleteServiceAccount } from './service-accounts.ts'
 import { addMember, removeMember, updateMember } from './writes.ts'
 
@@ -32,9 +33,14 @@ builder.objectField(User, 'email', (t) =>
   }),
 )
 
-const Member = builder.objectRef<Row<'members'>>('Member').implement({
+type MemberRow = Row<'members'>
+const memberId = ({ workspaceId, userId }: MemberRow) => idInWorkspace('mbr', workspaceId, userId)
+
+const Member = builder.objectRef<MemberRow>('Member').implement({
   description: 'A user in a workspace.',
+  interfaces: [NodeInWorkspace],
   fields: (t) => ({
+    id: t.id({ description: 'The id of the membership.', resolve: memberId }),
     user: t.field({
       type: User,
       description: 'The user.',
@@ -51,6 +57,14 @@ const Member = builder.objectRef<Row<'members'>>('Member').implement({
   }),
 })
 
+const toReadMembers = { scope: 'FILES_READ', role: 'VIEWER' } as const
+
+nodeTypeInWorkspace('mbr', 'Member', async (workspaceId, userIds, { db, viewer }) => {
+  await requireAccess(db, viewer, workspaceId, toReadMembers)
+  const members = await membersById(db, workspaceId, userIds)
+  return userIds.map((userId) => members.find((member) => member.userId === userId))
+})
+
 builder.objectField(Workspace, 'members', (t) =>
   t.connection(
     {
@@ -58,7 +72,7 @@ builder.objectField(Workspace, 'members', (t) =>
       description:
         'The members, sorted by the time they joined. Requires role VIEWER and scope FILES_READ, so only members see it.',
       resolve: async ({ id }, args, { db, viewer }) => {
-        await requireAccess(db, viewer, id, { scope: 'FILES_READ', role: 'VIEWER' })
+        await requireAccess(db, viewer, id, toReadMembers)
         return page(args, membersList(db, id))
       },
     },
@@ -67,7 +81,7 @@ builder.objectField(Workspace, 'members', (t) =>
 )
 
 const payload = (name: string) =>
-  builder.objectRef<{ member: Row<'members'> }>(name).implement({
+  builder.objectRef<{ member: MemberRow }>(name).implement({
     fields: (t) => ({
       member: t.expose('member', {
         type: Member,
@@ -76,7 +90,7 @@ const payload = (name: string) =>
     }),
   })
 
-mutation('addMember', {
+workspaceMutation('addMember', {
   description:
     'Adds a user to a workspace by their email address, and creates the user if the address is unknown; an existing member gets the new role. Requires role OWNER and scope MEMBERS_WRITE.',
   input: builder.inputType('AddMemberInput', {
@@ -97,10 +111,11 @@ mutation('addMember', {
   }),
   payload: payload('AddMemberPayload'),
   errors: [InvalidState],
+  workspaceIdOf: ({ member }) => member.workspaceId,
   resolve: async (input, context) => ({ member: await addMember(context, input) }),
 })
 
-mutation('updateMember', {
+workspaceMutation('updateMember', {
   description:
     'Changes the role of a member. A member who becomes VIEWER loses their share links and unfinished uploads; one who is no longer OWNER loses the tokens that they created for service accounts. Requires role OWNER and scope MEMBERS_WRITE.',
   input: builder.inputType('UpdateMemberInput', {
@@ -112,10 +127,11 @@ mutation('updateMember', {
   }),
   payload: payload('UpdateMemberPayload'),
   errors: [InvalidState],
+  workspaceIdOf: ({ member }) => member.workspaceId,
   resolve: async (input, context) => ({ member: await updateMember(context, input) }),
 })
 
-mutation('removeMember', {
+workspaceMutation('removeMember', {
   description:
     'Removes a member at once. This revokes their tokens that are bound to the workspace, the tokens that they created for service accounts, and their share links; it cancels their unfinished uploads and those made with the revoked tokens. Share links of a service account stay until it is deleted. Requires role OWNER, unless the viewer removes themselves, and scope MEMBERS_WRITE.',
   input: builder.inputType('RemoveMemberInput', {
@@ -130,10 +146,11 @@ mutation('removeMember', {
   }),
   payload: payload('RemoveMemberPayload'),
   errors: [InvalidState],
+  workspaceIdOf: ({ member }) => member.workspaceId,
   resolve: async (input, context) => ({ member: await removeMember(context, input) }),
 })
 
-mutation('createServiceAccount', {
+workspaceMutation('createServiceAccount', {
   description:
     'Creates a service account, a member for programs; createApiToken creates its tokens. Requires role OWNER and scope MEMBERS_WRITE.',
   input: builder.inputType('CreateServiceAccountInput', {
@@ -155,10 +172,11 @@ mutation('createServiceAccount', {
     }),
   }),
   payload: payload('CreateServiceAccountPayload'),
+  workspaceIdOf: ({ member }) => member.workspaceId,
   resolve: async (input, context) => ({ member: await createServiceAccount(context, input) }),
 })
 
-mutation('deleteServiceAccount', {
+workspaceMutation('deleteServiceAccount', {
   description:
     'Deletes a service account at once, with its tokens, share links and unfinished uploads; its files stay. Requires role OWNER and scope MEMBERS_WRITE.',
   input: builder.inputType('DeleteServiceAccountInput', {
@@ -167,5 +185,6 @@ mutation('deleteServiceAccount', {
     }),
   }),
   payload: payload('DeleteServiceAccountPayload'),
+  workspaceIdOf: ({ member }) => member.workspaceId,
   resolve: async ({ userId }, context) => ({ member: await deleteServiceAccount(context, userId) }),
 })

@@ -16,6 +16,15 @@ export function membersList(db: Db, workspaceId: string): List<Row<'members'>> {
   }
 }
 
+/** Returns the members of a workspace with these user ids, in any order. */
+export const membersById = (db: Db, workspaceId: string, userIds: readonly string[]) =>
+  db
+    .selectFrom('members')
+    .selectAll()
+    .where('workspaceId', '=', workspaceId)
+    .where('userId', 'in', userIds)
+    .execute()
+
 /** Returns the membership of a user in a workspace, or undefined. */
 export const memberOf = (db: Db | Tx, workspaceId: string, userId: string) =>
   db

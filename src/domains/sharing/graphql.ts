@@ -3,10 +3,10 @@ import { InvalidInput, QueryTooComplex } from '../../errors/input.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { listCost } from '../../graphql/limits/costs.ts'
-import { mutation } from '../../graphql/mutations.ts'
 import { loader, Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
+import { workspaceMutation } from '../activity/graphql.ts'
 import { Entry, loadEntry, Sharing } from '../entries/graphql.ts'
 import { EntryRef } from '../entries/inputs.ts'
 import type { EntryRow } from '../entries/reads.ts'
@@ -175,7 +175,7 @@ builder.queryField('shared', (t) =>
   }),
 )
 
-mutation('createShareLink', {
+workspaceMutation('createShareLink', {
   description:
     'Creates a share link to an entry; one request can create at most 3 links with a password. Requires role EDITOR and scopes FILES_READ and SHARES_WRITE.',
   input: builder.inputType('CreateShareLinkInput', {
@@ -201,6 +201,7 @@ mutation('createShareLink', {
     }),
   }),
   errors: [InvalidState],
+  workspaceIdOf: ({ shareLink }) => shareLink.workspaceId,
   resolve: async (input, context) => {
     if (input.password != null && exceedsPasswordLimit(context)) {
       const message = `the request sets too many passwords (limit ${MAX_PASSWORDS_PER_REQUEST})`
@@ -210,7 +211,7 @@ mutation('createShareLink', {
   },
 })
 
-mutation('revokeShareLink', {
+workspaceMutation('revokeShareLink', {
   description:
     'Revokes a share link and all download URLs created through it. Requires role EDITOR and scope SHARES_WRITE.',
   input: builder.inputType('RevokeShareLinkInput', {
@@ -228,6 +229,7 @@ mutation('revokeShareLink', {
       }),
     }),
   }),
+  workspaceIdOf: ({ shareLink }) => shareLink.workspaceId,
   resolve: async ({ shareLinkId }, context) => ({
     shareLink: await revokeShareLink(context, shareLinkId),
   }),

@@ -1,3 +1,4 @@
+import { idInWorkspace } from '../../database/ids.ts'
 import type { ColumnType } from '../../database/tables.ts'
 import { cellsOf, type RawRow } from '../../database/user-tables/rows.ts'
 import { InvalidState, RowRejected } from '../../errors/entries.ts'
@@ -5,9 +6,9 @@ import { InvalidInput } from '../../errors/input.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { listCost } from '../../graphql/limits/costs.ts'
-import { mutation } from '../../graphql/mutations.ts'
+import { NodeInWorkspace, nodeTypeInWorkspace } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
-import { currentSyncCursor } from '../activity/reads.ts'
+import { workspaceMutation } from '../activity/graphql.ts'
 import { loadEntry, loadParent } from '../entries/graphql.ts'
 import { type EntryRow, entryByPath, trashRootOf } from '../entries/reads.ts'
 import { File } from '../files/graphql.ts'
@@ -17,6 +18,7 @@ import { linkRow } from './links.ts'
 import {
   linksOfRows,
   type RowLinkRow,
+  rowByKey,
   rowsList,
   type Table,
   type TableRow,
@@ -93,6 +95,12 @@ function shownRows({ db }: Context, table: Table, rows: readonly RawRow[]): Show
 export const shownRow = (context: Context, { table, row }: TableRow): ShownRow =>
   shownRows(context, table, [row])[0] as ShownRow
 
+/** The name of a table in the database, in characters that an id may contain. */
+const keyOfTable = ({ sqlName }: Table) => Buffer.from(sqlName).toString('base64url')
+const tableId = (table: Table) => idInWorkspace('tbl', table.workspaceId, keyOfTable(table))
+const rowId = ({ table, row }: TableRow) =>
+  idInWorkspace('row', table.workspaceId, `${keyOfTable(table)}.${row.key}`)
+
 type Linked = { column: string; file: EntryRow | null }
 const LinkedFile = builder.objectRef<Linked>('LinkedFile').implement({
   description: 'The file that a FILE_PATH cell points to.',
@@ -108,11 +116,9 @@ const LinkedFile = builder.objectRef<Linked>('LinkedFile').implement({
 
 export const TableRowType = builder.objectRef<ShownRow>('TableRow').implement({
   description: 'A row of a table.',
+  interfaces: [NodeInWorkspace],
   fields: (t) => ({
-    id: t.id({
-      description: 'The SQL name of the table and the key of the row, separated by a colon.',
-      resolve: ({ table, row }) => `${table.sqlName}:${row.key}`,
-    }),
+    id: t.id({ description: 'The id of the row.', resolve: rowId }),
     values: t.field({
       type: 'JSONObject',
       description: 'The values of the row by column name.',
@@ -157,7 +163,9 @@ const isLiveFile = async (entry: EntryRow, context: Context) =>
 
 const TableType = builder.objectRef<Table>('Table').implement({
   description: 'An SQL table of the database, which other programs can also read and write.',
+  interfaces: [NodeInWorkspace],
   fields: (t) => ({
+    id: t.id({ description: 'The id of the table in the workspace.', resolve: tableId }),
     name: t.exposeString('name', { description: 'The name of the table in the workspace.' }),
     sqlName: t.exposeString('sqlName', { description: 'The name of the table in the database.' }),
     columns: t.field({
@@ -198,6 +206,23 @@ async function loadTables({ db, viewer }: Context, workspaceId: string): Promise
   await requireAccess(db, viewer, workspaceId, memberAccess)
   return tablesOf(db, workspaceId)
 }
+
+nodeTypeInWorkspace('tbl', 'Table', async (workspaceId, keys, context) => {
+  const tables = await loadTables(context, workspaceId)
+  return keys.map((key) => tables.find((table) => keyOfTable(table) === key))
+})
+
+nodeTypeInWorkspace('row', 'TableRow', async (workspaceId, keys, context) => {
+  const tables = await loadTables(context, workspaceId)
+  return Promise.all(
+    keys.map(async (key) => {
+      const [tableKey, rowKey] = key.split('.')
+      const table = tables.find((table) => keyOfTable(table) === tableKey)
+      const row = table && (await rowByKey(context.db, table, Number(rowKey)))
+      return row && table && `${row.key}` === rowKey ? shownRow(context, { table, row }) : null
+    }),
+  )
+})
 
 builder.objectFields(Workspace, (t) => ({
   tables: t.field({
@@ -247,7 +272,7 @@ export const RowUnlinkInput = builder.inputType('RowUnlink', {
   }),
 })
 
-mutation('createTable', {
+workspaceMutation('createTable', {
   description: 'Creates an SQL table. Requires role EDITOR and scope TABLES_WRITE.',
   input: builder.inputType('CreateTableInput', {
     description: 'The input of createTable.',
@@ -290,10 +315,11 @@ mutation('createTable', {
     description: 'The result of createTable.',
     fields: (t) => ({ table: t.expose('table', { type: TableType, description: 'The table.' }) }),
   }),
+  workspaceIdOf: ({ table }) => table.workspaceId,
   resolve: async (input, context) => ({ table: await createTable(context, input) }),
 })
 
-mutation('linkRow', {
+workspaceMutation('linkRow', {
   description:
     'Writes the path of an existing file into a table row. Requires role EDITOR and scope TABLES_WRITE.',
   input: builder.inputType('LinkRowInput', {
@@ -315,14 +341,10 @@ mutation('linkRow', {
         description: 'The linked row, the first one if several match.',
       }),
       file: t.expose('file', { type: File, description: 'The file.' }),
-      syncCursor: t.field({
-        type: 'SyncCursor',
-        description: 'The current sync cursor of the workspace.',
-        resolve: ({ file }, _, context) => currentSyncCursor(context, file.workspaceId),
-      }),
     }),
   }),
   errors: [InvalidState, RowRejected],
+  workspaceIdOf: ({ file }) => file.workspaceId,
   resolve: async (input, context) => {
     const { file, ...linked } = await linkRow(context, input)
     return { file, row: shownRow(context, linked) }

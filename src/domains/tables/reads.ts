@@ -141,13 +141,21 @@ export async function rowOfUpload(
   const tables = link ? await tablesOf(db, workspaceId) : []
   const table = tables.find(({ sqlName }) => sqlName === link?.sqlName)
   if (!link || !table) return null
-  const row = await rowsQuery(
+  const row = await rowByKey(db, table, link.rowKey)
+  return row ? { table, row } : null
+}
+
+/**
+ * Returns the row with a key, or undefined if there is none or it does not belong to the workspace of
+ * `table`: another program may have reused the key of a row that was linked.
+ */
+export async function rowByKey(db: Db, table: Table, key: number): Promise<RawRow | undefined> {
+  if (!Number.isSafeInteger(key)) return undefined
+  return rowsQuery(
     db,
     table,
-    // Another program may have reused the key for a row that does not belong to the workspace.
-    all([accessibleRows(db, table), withKey(table, link.rowKey)]),
+    all([accessibleRows(db, table), withKey(table, key)]),
   ).executeTakeFirst()
-  return row ? { table, row } : null
 }
 
 /** Returns the links of the rows with these keys. */

@@ -1,7 +1,7 @@
 import { builder } from '../../graphql/builder.ts'
-import { mutation } from '../../graphql/mutations.ts'
 import { loader, Node, nodeType } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
+import { workspaceMutation } from '../activity/graphql.ts'
 import { requireRead, Workspace } from '../workspaces/graphql.ts'
 import { readableWorkspaces } from '../workspaces/reads.ts'
 import { type TagRow, tagsById, tagsList, tagsOfEntries } from './reads.ts'
@@ -52,7 +52,7 @@ builder.objectField(Workspace, 'tags', (t) =>
   ),
 )
 
-mutation('updateTag', {
+workspaceMutation('updateTag', {
   description:
     'Changes the name or the color of a tag, for all entries that carry it. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('UpdateTagInput', {
@@ -65,10 +65,11 @@ mutation('updateTag', {
   payload: builder.objectRef<{ tag: TagRow }>('UpdateTagPayload').implement({
     fields: (t) => ({ tag: t.expose('tag', { type: Tag, description: 'The changed tag.' }) }),
   }),
+  workspaceIdOf: ({ tag }) => tag.workspaceId,
   resolve: async (input, context) => ({ tag: await updateTag(context, input) }),
 })
 
-mutation('deleteTag', {
+workspaceMutation('deleteTag', {
   description:
     'Removes a tag from all entries and deletes it. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('DeleteTagInput', {
@@ -76,10 +77,14 @@ mutation('deleteTag', {
       tagId: t.id({ required: true, description: 'The tag to delete.' }),
     }),
   }),
-  payload: builder.objectRef<{ tagId: string }>('DeleteTagPayload').implement({
+  payload: builder.objectRef<{ tag: TagRow }>('DeleteTagPayload').implement({
     fields: (t) => ({
-      tagId: t.exposeID('tagId', { description: 'The id of the deleted tag.' }),
+      tagId: t.id({
+        description: 'The id of the deleted tag.',
+        resolve: ({ tag }) => tag.id,
+      }),
     }),
   }),
-  resolve: async ({ tagId }, context) => ({ tagId: (await deleteTag(context, tagId)).id }),
+  workspaceIdOf: ({ tag }) => tag.workspaceId,
+  resolve: async ({ tagId }, context) => ({ tag: await deleteTag(context, tagId) }),
 })

@@ -8,6 +8,7 @@ import {
 import { builder } from '../../graphql/builder.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
+import { workspaceMutation } from '../activity/graphql.ts'
 import { type BatchResults, batchFields, Entry, readFilter } from '../entries/graphql.ts'
 import {
   BatchEntry,
@@ -200,7 +201,7 @@ mutation('purgeEntries', {
   resolve: (input, context) => purgeEntries(context, input),
 })
 
-mutation('emptyTrash', {
+workspaceMutation('emptyTrash', {
   description:
     'Deletes all entries of the trash of a workspace permanently. Requires role EDITOR and scope TRASH_PURGE.',
   input: builder.inputType('EmptyTrashInput', {
@@ -214,7 +215,9 @@ mutation('emptyTrash', {
     }),
   }),
   payload: builder
-    .objectRef<{ purgedCount: number; freedBytes: number }>('EmptyTrashPayload')
+    .objectRef<{ workspaceId: string; purgedCount: number; freedBytes: number }>(
+      'EmptyTrashPayload',
+    )
     .implement({
       description: 'Result of emptyTrash.',
       fields: (t) => ({
@@ -227,5 +230,9 @@ mutation('emptyTrash', {
         }),
       }),
     }),
-  resolve: (input, context) => emptyTrash(context, input),
+  workspaceIdOf: ({ workspaceId }) => workspaceId,
+  resolve: async (input, context) => ({
+    workspaceId: input.workspaceId,
+    ...(await emptyTrash(context, input)),
+  }),
 })

@@ -19,6 +19,7 @@ import { mutation } from '../../graphql/mutations.ts'
 import { loader, Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
+import { workspaceMutation } from '../activity/graphql.ts'
 import { currentSyncCursor } from '../activity/reads.ts'
 import { asValue, loadEntry, loadParent } from '../entries/graphql.ts'
 import { BatchModeEnum } from '../entries/inputs.ts'
@@ -299,7 +300,7 @@ const uploadPayload = (name: string, mutationName: string) =>
     }),
   })
 
-mutation('createUpload', {
+workspaceMutation('createUpload', {
   description:
     'Creates an upload: checks name, folder, size and quota, reserves the space and returns the URL for the bytes. Requires role EDITOR and scope FILES_WRITE.',
   input: CreateUploadInput,
@@ -313,10 +314,11 @@ mutation('createUpload', {
     InvalidState,
     StorageError,
   ],
+  workspaceIdOf: ({ upload }) => upload.workspaceId,
   resolve: async (input, context) => ({ upload: await createUpload(context, input) }),
 })
 
-mutation('confirmUpload', {
+workspaceMutation('confirmUpload', {
   description:
     'Turns an upload with all its bytes into a file or a version. Idempotent: a confirmed upload returns the same file again. Only for uploads that you created. Requires role EDITOR and scope FILES_WRITE.',
   input: ConfirmUploadInput,
@@ -346,11 +348,6 @@ mutation('confirmUpload', {
           return linked && shownRow(context, linked)
         },
       }),
-      syncCursor: t.field({
-        type: 'SyncCursor',
-        description: 'The current sync cursor of the workspace.',
-        resolve: ({ upload }, _, context) => currentSyncCursor(context, upload.workspaceId),
-      }),
     }),
   }),
   errors: [
@@ -365,6 +362,7 @@ mutation('confirmUpload', {
     InvalidState,
     StorageError,
   ],
+  workspaceIdOf: ({ upload }) => upload.workspaceId,
   resolve: async (input, context) => ({ upload: await confirmUpload(context, input) }),
 })
 
@@ -475,7 +473,7 @@ mutation('confirmUploads', {
     reportStorageErrors(await confirmUploads(context, input), context),
 })
 
-mutation('cancelUpload', {
+workspaceMutation('cancelUpload', {
   description:
     'Cancels an upload that is not confirmed: deletes its bytes and releases its reserved space. Only for uploads that you created. Requires role EDITOR and scope FILES_WRITE.',
   input: builder.inputType('CancelUploadInput', {
@@ -486,5 +484,6 @@ mutation('cancelUpload', {
   }),
   payload: uploadPayload('CancelUploadPayload', 'cancelUpload'),
   errors: [InvalidState],
+  workspaceIdOf: ({ upload }) => upload.workspaceId,
   resolve: async ({ uploadId }, context) => ({ upload: await cancelUpload(context, uploadId) }),
 })

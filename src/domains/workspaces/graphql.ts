@@ -3,6 +3,7 @@ import { NotFound } from '../../errors/access.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
+import { ForbiddenError } from '../../graphql/errors.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { loader, Node, nodeType } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
@@ -35,6 +36,16 @@ export const WorkspaceRoleEnum = builder.enumType('WorkspaceRole', {
     VIEWER: { description: 'Reads the workspace.' },
   } satisfies Record<WorkspaceRole, object>,
 })
+
+builder.objectField(ForbiddenError, 'requiredRole', (t) =>
+  t.field({
+    type: WorkspaceRoleEnum,
+    nullable: true,
+    description: 'The lowest role that may do this, or null if the role is not the reason.',
+    resolve: ({ requiredRole }) => requiredRole as WorkspaceRole | null,
+  }),
+)
+
 export const OrderDirection = builder.enumType('OrderDirection', {
   description: 'The direction of a sort order.',
   values: {
@@ -199,7 +210,7 @@ const nullIfNotFound = (error: unknown) => {
   throw error
 }
 
-const WorkspacePayload = (name: string) =>
+const workspacePayload = (name: string) =>
   builder.objectRef<{ workspace: WorkspaceRow }>(name).implement({
     fields: (t) => ({
       workspace: t.expose('workspace', {
@@ -208,6 +219,8 @@ const WorkspacePayload = (name: string) =>
       }),
     }),
   })
+export const CreateWorkspacePayload = workspacePayload('CreateWorkspacePayload')
+export const UpdateWorkspacePayload = workspacePayload('UpdateWorkspacePayload')
 
 mutation('createWorkspace', {
   description:
@@ -243,7 +256,7 @@ mutation('createWorkspace', {
       }),
     }),
   }),
-  payload: WorkspacePayload('CreateWorkspacePayload'),
+  payload: CreateWorkspacePayload,
   resolve: async (input, context) => ({ workspace: await createWorkspace(context, input) }),
 })
 
@@ -274,7 +287,7 @@ mutation('updateWorkspace', {
       }),
     }),
   }),
-  payload: WorkspacePayload('UpdateWorkspacePayload'),
+  payload: UpdateWorkspacePayload,
   errors: [InvalidInput],
   resolve: async (input, context) => ({ workspace: await updateWorkspace(context, input) }),
 })

@@ -74,6 +74,10 @@ export const nodeRules: Record<string, Rule> = {
   User: rule('VIEWER', 'FILES_READ', 'hides'),
   ActivityEvent: rule('VIEWER', 'ACTIVITY_READ', 'hides'),
   ShareLink: rule('EDITOR', 'SHARES_WRITE', 'hides'),
+  Member: rule('VIEWER', 'FILES_READ', 'hides'),
+  Usage: rule('reader', 'FILES_READ', 'hides'),
+  Table: rule('VIEWER', 'FILES_READ', 'hides'),
+  TableRow: rule('VIEWER', 'FILES_READ', 'hides'),
   ApiToken: rule('OWNER', 'TOKENS_WRITE', 'hides'),
 }
 

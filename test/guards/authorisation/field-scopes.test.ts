@@ -50,7 +50,7 @@ const content: Record<string, Contract> = {
     'workspace createdAt createdBy file version failures',
   ),
   UploadFailure: contract('', 'code message retryable at'),
-  Table: contract('name sqlName columns', 'rows'),
+  Table: contract('id name sqlName columns', 'rows'),
   TableRow: contract('id', 'values files'),
   LinkedFile: contract('', 'column file'),
   ShareLink: contract(
@@ -59,7 +59,7 @@ const content: Record<string, Contract> = {
   ),
   DuplicateGroup: contract('', 'sha256 size wastedBytes files'),
   Usage: contract(
-    '',
+    'id',
     'currentBytes olderVersionBytes trashedBytes reservedBytes storedBytes quotaBytes remainingBytes fileCount folderCount byKind',
   ),
   KindUsage: contract('', 'kind bytes fileCount'),

@@ -194,6 +194,10 @@ export const nodes: Record<string, (place: Place) => string> = {
   User: ({ userId }) => userId,
   ActivityEvent: ({ eventId }) => eventId,
   ShareLink: ({ shareLinkId }) => shareLinkId,
+  Member: ({ memberId }) => memberId,
+  Usage: ({ usageId }) => usageId,
+  Table: ({ tableId }) => tableId,
+  TableRow: ({ rowId }) => rowId,
 }
 const more = ['rootId', 'versionId', 'trashedId', 'receivedId'] as const
 /** Returns all ids of a workspace. */

@@ -59,8 +59,10 @@ export async function createTenant(holdall: TestServer, mark: string, token = ho
   const { shareLink } = await act(holdall, 'createShareLink', shared, 'shareLink { id }', as)
   const columns = [{ name: 'image', type: 'FILE_PATH' }]
   const table = { workspaceId, name: 'plates', columns }
-  await act(holdall, 'createTable', table, 'table { name }', as)
-  const { tagId, eventId } = await lookUp(holdall, workspaceId, as)
+  const made = await act(holdall, 'createTable', table, 'table { id }', as)
+  const link = { fileId: second.id, link: { table: table.name, column: 'image' } }
+  const { row } = await act(holdall, 'linkRow', link, 'row { id }', as)
+  const found = await lookUp(holdall, workspaceId, as)
 
   return {
     mark,
@@ -74,8 +76,9 @@ export async function createTenant(holdall: TestServer, mark: string, token = ho
     olderVersionId: first.version.id,
     versionId: second.version.id,
     trashedId: trashed.id,
-    tagId,
-    eventId,
+    ...found,
+    tableId: made.table.id as string,
+    rowId: row.id as string,
     uploadId: upload.id,
     uploadUrl: upload.url,
     receivedId: received.id,
@@ -143,11 +146,18 @@ async function lookUp(holdall: TestServer, workspaceId: string, as: As) {
     `query ($id: ID!) { workspace(by: { id: $id }) {
       tags(first: 1) { nodes { id } }
       activity(first: 1) { nodes { id } }
+      usage { id }
+      members(first: 1) { nodes { id } }
     } }`,
     { id: workspaceId },
     as,
   )
-  return { tagId: workspace.tags.nodes[0].id, eventId: workspace.activity.nodes[0].id }
+  return {
+    tagId: workspace.tags.nodes[0].id as string,
+    eventId: workspace.activity.nodes[0].id as string,
+    usageId: workspace.usage.id as string,
+    memberId: workspace.members.nodes[0].id as string,
+  }
 }
 
 /** Returns an unbound token of the owner of another workspace. */

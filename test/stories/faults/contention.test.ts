@@ -67,7 +67,7 @@ describe('F13: fifty requests for one name', () => {
     ['FAIL', { done: 1, NAME_CONFLICT: MANY - 1 }, 1, 0],
     ['RENAME', { done: MANY }, MANY, 0],
     ['REPLACE', { done: MANY }, 1, MANY - 1],
-    ['NEW_VERSION', { done: MANY }, 1, 0],
+    ['REUSE', { done: MANY }, 1, 0],
   ])('for a folder: %s', async (onConflict, answers, living, trashed) => {
     await newLab()
     const input = { workspaceId: lab.id, name: 'Data', onConflict }

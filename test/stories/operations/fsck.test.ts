@@ -299,7 +299,11 @@ test('finds nothing on a busy server, and disturbs no request', {
   const busy = async (name: string) => {
     for (let i = 0; !isOver; i++) {
       const parent = { id: place.rootId }
-      const folder = await createFolder(holdall, { parent, name: `${name} ${i}`, tags: [name] })
+      const folder = await createFolder(holdall, {
+        folder: parent,
+        name: `${name} ${i}`,
+        tags: [name],
+      })
       const upload = await createUpload(holdall, {
         workspaceId,
         folderId: folder.id,

@@ -28,6 +28,7 @@ type Step = { name: keyof typeof steps; n: number; m: number }
 const names = ['a', 'A', 'b', 'c.csv', 'C.csv', 'd.png']
 const contents = ['', 'x', 'yy', 'zzz,1', 'x'.repeat(50)]
 const modes = ['FAIL', 'RENAME', 'NEW_VERSION', 'REPLACE']
+const folderModes = ['FAIL', 'RENAME', 'REUSE', 'REPLACE']
 const pick = <T>(from: readonly T[], n: number): T => {
   const picked = from[n % from.length]
   if (picked === undefined) throw new Nothing()
@@ -86,8 +87,9 @@ const toMany =
 
 const steps = {
   createFolder: async (place: Place, n: number, m: number) => {
-    const parent = { id: pick(await folders(place), n).id }
-    await doing('createFolder', { parent, name: pick(names, m), onConflict: pick(modes, n + m) })
+    const folder = { id: pick(await folders(place), n).id }
+    const onConflict = pick(folderModes, n + m)
+    await doing('createFolder', { folder, name: pick(names, m), onConflict })
   },
   upload: async (place: Place, n: number, m: number) => {
     const folderId = pick(await folders(place), n).id

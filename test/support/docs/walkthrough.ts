@@ -85,6 +85,7 @@ export function withoutRandomParts(output: string): string {
     .replace(/\/uploads\/(put\/)?[0-9a-f]{32}[\w.-]*/g, '/uploads/$1*')
     .replace(/\/s\/[\w.-]{20,}/g, '/s/*')
     .replace(/\b(hld|ws|upl|usr|file|fld|ver|tok|share)_[\w-]{20,}(?!\w)/g, '$1_*')
+    .replace(/\brow_[0-9a-f]{32}\.[\w-]+\./g, 'row_*.')
     .replace(/\b(ws)_[0-9a-f]{12}_/g, '$1_*_')
     .replace(/"cursor":"[\w=-]+"/g, '"cursor":"*"')
     .replace(/\bOf \d+ objects/g, 'Of * objects')
