@@ -1,7 +1,14 @@
 import { RateLimited, StorageError } from '../../errors/availability.ts'
 import { InvalidState, NameConflict } from '../../errors/entries.ts'
 import { InvalidInput } from '../../errors/input.ts'
-import { ChecksumMismatch, FileTooLarge, QuotaExceeded } from '../../errors/uploads.ts'
+import {
+  ChecksumMismatch,
+  FileTooLarge,
+  QuotaExceeded,
+  SizeMismatch,
+  UploadExpired,
+  UploadIncomplete,
+} from '../../errors/uploads.ts'
 import { builder } from '../../graphql/builder.ts'
 import { workspaceMutation } from '../activity/graphql.ts'
 import { FolderRef, NameConflictEnum } from '../entries/inputs.ts'
@@ -40,11 +47,14 @@ builder.objectField(Folder, 'archiveUrl', (t) =>
 
 workspaceMutation('importArchive', {
   description:
-    'Imports an uploaded archive under `folder`: archives of this server with descriptions, tags, metadata and versions, other ZIP files as a plain tree. The import is atomic. Only for uploads that you created and confirmed. Requires role EDITOR and scopes FILES_READ and FILES_WRITE.',
+    'Imports an uploaded archive under `folder`: archives of this server with descriptions, tags, metadata and versions, other ZIP files as a plain tree. The import is atomic. Only for uploads that you created, that have all their bytes and are not confirmed; the upload becomes COMPLETE without a file. Requires role EDITOR and scopes FILES_READ and FILES_WRITE.',
   input: builder.inputType('ImportArchiveInput', {
     description: 'The input of importArchive.',
     fields: (t) => ({
-      uploadId: t.id({ required: true, description: 'The ID of the confirmed upload of the ZIP.' }),
+      uploadId: t.id({
+        required: true,
+        description: 'The ID of the upload of the ZIP, with status RECEIVED.',
+      }),
       folder: t.field({
         type: FolderRef,
         required: true,
@@ -76,6 +86,9 @@ workspaceMutation('importArchive', {
     RateLimited,
     FileTooLarge,
     ChecksumMismatch,
+    UploadIncomplete,
+    UploadExpired,
+    SizeMismatch,
     InvalidState,
     StorageError,
   ],

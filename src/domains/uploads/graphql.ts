@@ -84,7 +84,9 @@ const UploadStatus = builder.enumType('UploadStatus', {
     RECEIVING: { description: 'Some bytes have arrived and others are missing.' },
     RECEIVED: { description: 'All bytes have arrived and the upload waits for confirmUpload.' },
     PROCESSING: { description: 'A confirm is running.' },
-    COMPLETE: { description: 'The upload is confirmed and has become a file or a version.' },
+    COMPLETE: {
+      description: 'The upload has become a file or a version, or its archive was imported.',
+    },
     FAILED: {
       description: 'The bytes did not match the announced SHA-256 checksum and were deleted.',
     },
@@ -229,7 +231,7 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
     file: t.field({
       type: File,
       nullable: true,
-      description: 'The file that the upload became, or null if it is not confirmed.',
+      description: 'The file that the upload became, or null if it has become none.',
       resolve: fileOf,
     }),
     version: t.field({

@@ -93,7 +93,7 @@ export async function createTenant(holdall: TestServer, mark: string, token = ho
 
 type As = { token: string }
 
-/** Returns the confirmed upload of an empty archive. */
+/** Returns the upload of an empty archive, which is not confirmed. */
 export async function archiveUpload(holdall: TestServer, workspaceId: string, as: As) {
   const bytes = Buffer.alloc(22)
   bytes.write('PK\x05\x06', 'latin1')
@@ -101,7 +101,6 @@ export async function archiveUpload(holdall: TestServer, workspaceId: string, as
   const input = { workspaceId, name, size: bytes.length, onConflict: 'RENAME' }
   const upload = await createUpload(holdall, input, as)
   await sendBytes(holdall, upload, bytes, 0, as)
-  await act(holdall, 'confirmUpload', { uploadId: upload.id }, '__typename', as)
   return upload.id
 }
 

@@ -5,6 +5,7 @@ import {
   attempt,
   confirmUpload,
   createFolder,
+  createUpload,
   createWorkspace,
   downloadUrl,
   entryByPath,
@@ -154,14 +155,15 @@ test('seed C53: an archive keeps the tree, knows its length, and resumes', async
 test('seed C54: an exported archive can be imported', async () => {
   await put('plate.csv', { path: 'run/raw', tags: ['t'], description: 'd' })
   const url = await link((await entryByPath(holdall, lab.id, 'run'))?.id ?? '', 'archiveUrl')
-  const archive = await put('backup.zip', { bytes: await bytesOf(url) })
-  const { nodes } = (await inLab('uploads { nodes { id file { id } } }')).uploads
-  const uploadId = nodes.find(({ file }: any) => file?.id === archive.id).id
+  const bytes = await bytesOf(url)
+  const backup = { workspaceId: lab.id, name: 'backup.zip', size: bytes.length }
+  const upload = await createUpload(holdall, backup)
+  await sendBytes(holdall, upload, bytes)
   const destination = await createFolder(holdall, { workspaceId: lab.id, name: 'restored' })
   await act(
     holdall,
     'importArchive',
-    { uploadId, folder: { id: destination.id } },
+    { uploadId: upload.id, folder: { id: destination.id } },
     'entryCount folder { path }',
   )
   const { entries } = await inLab(

@@ -291,7 +291,6 @@ describe('the activity log', () => {
     const archive = { workspaceId, name: 'raw.zip', size: bytes.length }
     const upload = await createUpload(holdall, archive, ann)
     await sendBytes(holdall, upload, bytes, 0, ann)
-    await act(holdall, 'confirmUpload', { uploadId: upload.id }, '__typename', ann)
     const destination = await createFolder(holdall, { workspaceId, name: 'again' })
     const planted = await does('importArchive', {
       uploadId: upload.id,

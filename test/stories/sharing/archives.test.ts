@@ -7,7 +7,6 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import {
   act,
   attempt,
-  confirmUpload,
   createFolder,
   createUpload,
   createWorkspace,
@@ -313,21 +312,26 @@ describe('the manifest as CSV', () => {
   })
 })
 
-/** Confirms an upload of these bytes. Returns its file. */
+/** Uploads these bytes. Returns the id of the upload, which is not confirmed. */
 async function uploaded(bytes: Uint8Array, name = 'archive.zip') {
   const uploadInput = { workspaceId, path: `parcels/${Math.random()}`, name, size: bytes.length }
   const upload = await createUpload(holdall, uploadInput)
   await sendBytes(holdall, upload, bytes)
-  await confirmUpload(holdall, { uploadId: upload.id })
   return upload.id
+}
+const stateOf = async (id: string) => {
+  const query = 'query ($id: ID!) { node(id: $id) { ... on Upload { status file { id } } } }'
+  return (await holdall.ask(query, { id })).node
 }
 const importInto = async (folder: { id: string }, bytes: Uint8Array, more = {}) => {
   const input = { uploadId: await uploaded(bytes), folder: { id: folder.id }, ...more }
   return act(holdall, 'importArchive', input, 'folder { id path } entryCount')
 }
 const refusal = async (folder: { id: string }, bytes: Uint8Array, more = {}) => {
-  const input = { uploadId: await uploaded(bytes), folder: { id: folder.id }, ...more }
-  return expectUnchanged(holdall, () => attempt(holdall, 'importArchive', input, '__typename'))
+  const uploadId = await uploaded(bytes)
+  const input = { uploadId, folder: { id: folder.id }, ...more }
+  const importing = () => attempt(holdall, 'importArchive', input, '__typename')
+  return expectUnchanged(holdall, importing, uploadId)
 }
 const newFolder = (name: string) => createFolder(holdall, { workspaceId, name })
 const manifestOf = async (id: string) => (await get(manifestUrl(await urlOf(id), 'json'))).json()
@@ -370,8 +374,8 @@ describe('an import', () => {
     expect(to.entries.find(({ path }: any) => path === 'gaps.txt').id).not.toBe(id)
     const after = await usageOf(holdall, workspaceId)
     // Twice the files, with shared blobs.
-    expect(after.fileCount - before.fileCount).toBe(7)
-    expect(after.storedBytes - before.storedBytes).toBe(archive.length)
+    expect(after.fileCount - before.fileCount).toBe(6)
+    expect(after.storedBytes - before.storedBytes).toBe(0)
     expect((await archiveOf(target.id)).length).toBe(archive.length)
   })
 
@@ -385,6 +389,53 @@ describe('an import', () => {
     const [from, to] = [await manifestOf(folder.id), await manifestOf(target.id)]
     expect(withoutIdsAndTimes(to)).toEqual(withoutIdsAndTimes(from))
     expect(to.entries.map(({ path }: any) => path)).toEqual(expect.arrayContaining(names))
+  })
+
+  test('consumes the upload, whose bytes are deleted; a second import is refused', async () => {
+    const folder = await project()
+    const uploadId = await uploaded(await archiveOf(folder.id))
+    const before = await usageOf(holdall, workspaceId)
+    const input = { uploadId, folder: { id: (await newFolder('once')).id } }
+    await act(holdall, 'importArchive', input, 'entryCount')
+    expect(await stateOf(uploadId)).toEqual({ status: 'COMPLETE', file: null })
+    expect((await usageOf(holdall, workspaceId)).reservedBytes).toBe(0)
+    expect(before.reservedBytes).toBeGreaterThan(0)
+    await expect(holdall.app.blobs.sha256(uploadId, 1)).rejects.toThrow()
+    const again = await attempt(holdall, 'importArchive', input, '__typename')
+    expect(again).toMatchObject({ code: 'INVALID_STATE', path: ['uploadId'] })
+  })
+
+  test('that fails leaves the upload, which can be imported or confirmed', async () => {
+    const folder = await project()
+    const uploadId = await uploaded(await archiveOf(folder.id))
+    const input = { uploadId, folder: { id: folder.id } }
+    const refused = await attempt(holdall, 'importArchive', input, '__typename')
+    expect(refused).toMatchObject({ code: 'NAME_CONFLICT' })
+    expect(await stateOf(uploadId)).toEqual({ status: 'RECEIVED', file: null })
+    const target = await newFolder('second try')
+    const done = { uploadId, folder: { id: target.id } }
+    expect((await act(holdall, 'importArchive', done, 'entryCount')).entryCount).toBe(8)
+    const other = await uploaded(await archiveOf(folder.id))
+    await attempt(holdall, 'importArchive', { ...input, uploadId: other }, '__typename')
+    const { file } = await act(holdall, 'confirmUpload', { uploadId: other }, 'file { name }')
+    expect(file.name).toBe('archive.zip')
+    const confirmed = { ...done, uploadId: other }
+    expect(await attempt(holdall, 'importArchive', confirmed, '__typename')).toMatchObject({
+      code: 'INVALID_STATE',
+      path: ['uploadId'],
+    })
+  })
+
+  test('twice at the same time imports once', async () => {
+    const folder = await project()
+    const uploadId = await uploaded(await archiveOf(folder.id))
+    const target = await newFolder('one of two')
+    const input = { uploadId, folder: { id: target.id } }
+    const both = await Promise.all(
+      [1, 2].map(() => attempt(holdall, 'importArchive', input, 'entryCount')),
+    )
+    expect(both.map(({ code = null }) => code).sort()).toEqual(['INVALID_STATE', null].sort())
+    expect((await manifestOf(target.id)).entries).toHaveLength(8)
   })
 
   test('into another workspace brings the bytes along', async () => {
@@ -598,22 +649,21 @@ z.close();sys.stdout.buffer.write(b.getvalue())`
     const archive = await archiveOf(folder.id)
     const target = await newFolder('target')
     const uploadId = await uploaded(archive)
+    const open = await createUpload(holdall, { workspaceId, name: 'open.zip', size: 5 })
     const { currentBytes, olderVersionBytes } = await usageOf(holdall, workspaceId)
     const quotaBytes = currentBytes + olderVersionBytes + 50_000
     await act(holdall, 'updateWorkspace', { workspaceId, quotaBytes }, '__typename')
     const input = { uploadId, folder: { id: target.id } }
-    const full = await expectUnchanged(holdall, () =>
-      attempt(holdall, 'importArchive', input, '__typename'),
-    )
+    const importing = () => attempt(holdall, 'importArchive', input, '__typename')
+    const full = await expectUnchanged(holdall, importing, uploadId)
     expect(full.code).toBe('QUOTA_EXCEEDED')
-    const open = await createUpload(holdall, { workspaceId, name: 'open.zip', size: 5 })
     const early = await attempt(
       holdall,
       'importArchive',
       { ...input, uploadId: open.id },
       '__typename',
     )
-    expect(early).toMatchObject({ code: 'INVALID_STATE', path: ['uploadId'] })
+    expect(early).toMatchObject({ code: 'UPLOAD_INCOMPLETE', path: ['uploadId'] })
     const into = await attempt(
       holdall,
       'importArchive',

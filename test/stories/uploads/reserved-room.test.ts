@@ -3,7 +3,6 @@ import { expireUploads } from '../../../src/domains/uploads/jobs.ts'
 import {
   act,
   attempt,
-  confirmUpload,
   createFolder,
   createUpload,
   createWorkspace,
@@ -39,15 +38,22 @@ const archive = () =>
     })),
   )
 
-async function importInput(holdall: TestServer, workspaceId: string, folder: string) {
+const ARCHIVE_BYTES = archive().length
+
+/** Uploads an archive, by default to the workspace of the folder that it creates. */
+async function importInput(
+  holdall: TestServer,
+  workspaceId: string,
+  folder: string,
+  from = workspaceId,
+) {
   const bytes = archive()
   const upload = await createUpload(holdall, {
-    workspaceId,
+    workspaceId: from,
     name: `${folder}.zip`,
     size: bytes.length,
   })
   await sendBytes(holdall, upload, bytes)
-  await confirmUpload(holdall, { uploadId: upload.id })
   const { id } = await createFolder(holdall, { workspaceId, name: folder })
   return { uploadId: upload.id, folder: { id } }
 }
@@ -57,7 +63,9 @@ test('an import reserves all that its archive declares, and releases it as it is
   const input = await importInput(holdall, workspaceId, 'a')
   const before = await usageOf(holdall, workspaceId)
   const running = act(holdall, 'importArchive', input, 'entryCount')
-  await until(async () => (await usageOf(holdall, workspaceId)).reservedBytes === BYTES)
+  await until(
+    async () => (await usageOf(holdall, workspaceId)).reservedBytes === ARCHIVE_BYTES + BYTES,
+  )
   expect((await running).entryCount).toBe(40)
   expect(await usageOf(holdall, workspaceId)).toMatchObject({
     reservedBytes: 0,
@@ -68,10 +76,11 @@ test('an import reserves all that its archive declares, and releases it as it is
 
 test('concurrent imports and uploads never exceed the quota', async () => {
   const { holdall, workspaceId } = await open()
+  const { id: from } = await createWorkspace(holdall, { name: 'Archives' })
   const inputs = [
-    await importInput(holdall, workspaceId, 'a'),
-    await importInput(holdall, workspaceId, 'b'),
-    await importInput(holdall, workspaceId, 'c'),
+    await importInput(holdall, workspaceId, 'a', from),
+    await importInput(holdall, workspaceId, 'b', from),
+    await importInput(holdall, workspaceId, 'c', from),
   ]
   const { currentBytes } = await usageOf(holdall, workspaceId)
   const quotaBytes = currentBytes + 2 * BYTES + 1000
@@ -87,22 +96,30 @@ test('concurrent imports and uploads never exceed the quota', async () => {
 })
 
 test('an import counts among the unfinished uploads of its user, and reserves nothing after it fails', async () => {
-  const limits = { MAX_UPLOAD_BYTES: '5000000', MAX_RESERVED_BYTES: '5000000' }
+  const limits = { MAX_UPLOAD_BYTES: '5000000', MAX_RESERVED_BYTES: '9000000' }
   const { holdall, workspaceId } = await open(limits)
   const input = await importInput(holdall, workspaceId, 'a')
   await createUpload(holdall, { workspaceId, name: 'open', size: 2_000_000 })
   const refused = await attempt(holdall, 'importArchive', input, 'entryCount')
   expect(refused).toMatchObject({ code: 'RATE_LIMITED', retryable: true })
-  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 2_000_000 })
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({
+    reservedBytes: ARCHIVE_BYTES + 2_000_000,
+  })
 })
 
 test('the reservation of an import whose process was killed is released when it expires', async () => {
   const { holdall, workspaceId, expire } = await open()
   const input = await importInput(holdall, workspaceId, 'a')
   const running = attempt(holdall, 'importArchive', input, 'entryCount').catch(() => null)
-  await until(async () => (await usageOf(holdall, workspaceId)).reservedBytes === BYTES)
+  await until(
+    async () => (await usageOf(holdall, workspaceId)).reservedBytes === ARCHIVE_BYTES + BYTES,
+  )
   const { db } = holdall.app
-  const [row] = await db.selectFrom('uploads').selectAll().where('reservedBytes', '>', 0).execute()
+  const [row] = await db
+    .selectFrom('uploads')
+    .selectAll()
+    .where('reservedBytes', '=', BYTES)
+    .execute()
   await running
   // The row of an import that no process continues.
   if (row) await db.insertInto('uploads').values(row).execute()
@@ -138,15 +155,17 @@ test('an import whose upload was cancelled creates nothing', async () => {
   const { holdall, workspaceId } = await open()
   const input = await importInput(holdall, workspaceId, 'a')
   const running = attempt(holdall, 'importArchive', input, 'entryCount')
-  await until(async () => (await usageOf(holdall, workspaceId)).reservedBytes === BYTES)
+  await until(
+    async () => (await usageOf(holdall, workspaceId)).reservedBytes === ARCHIVE_BYTES + BYTES,
+  )
   const { db } = holdall.app
   const held = await db
     .selectFrom('uploads')
     .select('id')
-    .where('reservedBytes', '>', 0)
+    .where('reservedBytes', '=', BYTES)
     .executeTakeFirstOrThrow()
   await act(holdall, 'cancelUpload', { uploadId: held.id }, '__typename')
   expect(await running).toMatchObject({ code: 'INVALID_STATE' })
-  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 0 })
+  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: ARCHIVE_BYTES })
   expect(await findings(holdall)).toEqual([])
 })

@@ -3,14 +3,16 @@ import { wrapIoError } from '../../../blobs/disk/errors.ts'
 import { inTransaction, type ServiceContext } from '../../../context.ts'
 import { CommitUnknown } from '../../../database/errors.ts'
 import type { NameConflictMode } from '../../../database/tables.ts'
-import { NotFound } from '../../../errors/access.ts'
 import { InvalidState } from '../../../errors/entries.ts'
 import { requireUnrevoked } from '../../accounts/reads.ts'
 import { withInputPath } from '../../entries/input-path.ts'
 import { type EntryRef, type EntryRow, requireLiveFolder } from '../../entries/reads.ts'
 import { checkEntryPath } from '../../entries/rules.ts'
 import { resolveNameConflict, toWrite } from '../../entries/writes.ts'
-import { requireVersion } from '../../files/reads.ts'
+import { commitBytes } from '../../uploads/confirm/confirm.ts'
+import { claimUpload, defaultTimeout, keepLease } from '../../uploads/confirm/confirm-lease.ts'
+import { releaseClaim } from '../../uploads/confirm/failures.ts'
+import { completeUpload } from '../../uploads/confirm/publish.ts'
 import {
   createReservation,
   dropReservation,
@@ -18,6 +20,8 @@ import {
   renewReservation,
 } from '../../uploads/form/reservation.ts'
 import { requireOwnUpload } from '../../uploads/reads.ts'
+import type { UploadRow } from '../../uploads/rules.ts'
+import { requireAccess } from '../../workspaces/reads.ts'
 import { openZip, type Zip } from '../zip/zip-reader.ts'
 import { importItems } from './import-items.ts'
 import { insertTree, type StagedItem } from './insert-tree.ts'
@@ -27,13 +31,14 @@ import { createTempFile, createTempFolder } from './temp-file.ts'
 type ImportInput = { uploadId: string; folder: EntryRef; onConflict: NameConflictMode }
 
 /**
- * Imports the tree of an archive under `folder`. An archive of this server is imported with
- * descriptions, tags, metadata and versions; any other ZIP as a plain tree. All bytes are stored and verified
- * first, then one transaction inserts all rows, so the import is atomic. Keeps three numbers for each member
- * in memory, and the entries of the first level. The upload must be the viewer's own and confirmed. Requires
- * role EDITOR and scopes FILES_READ and FILES_WRITE. Throws NotFound, Forbidden, Unauthenticated,
- * InvalidInput, InvalidState, NameConflict, QuotaExceeded, RateLimited, FileTooLarge, ChecksumMismatch,
- * StorageError.
+ * Imports the tree of an archive under `folder`. An archive of this server is imported with descriptions,
+ * tags, metadata and versions; any other ZIP as a plain tree. The archive is an upload of the viewer that has
+ * all its bytes and is no file; it becomes COMPLETE without one, and its bytes are deleted. All bytes are
+ * stored and verified first, then one transaction inserts all rows, so the import is atomic; after an error
+ * or a crash the upload can be imported again. Keeps three numbers for each member in memory, and the entries
+ * of the first level. Requires role EDITOR and scopes FILES_READ and FILES_WRITE. Throws NotFound, Forbidden,
+ * Unauthenticated, InvalidInput, InvalidState, NameConflict, QuotaExceeded, RateLimited, FileTooLarge,
+ * ChecksumMismatch, UploadIncomplete, UploadExpired, SizeMismatch, StorageError.
  */
 export function importArchive(ctx: ServiceContext, input: ImportInput): Promise<ImportResult> {
   // A broken stream fails with a plain errno error, not with a StorageError.
@@ -45,13 +50,41 @@ async function runImport(
   ctx: ServiceContext,
   { uploadId, folder: folderRef, onConflict }: ImportInput,
 ): Promise<ImportResult> {
-  const { db, viewer, blobs } = ctx
-  const version = await withInputPath('uploadId', confirmedVersion(ctx, uploadId))
-  const { entry: folder } = await withInputPath(
-    'folder',
-    requireLiveFolder(db, viewer, folderRef, toWrite),
-  )
-  const zip = await openZip(blobs, { id: version.blobId, size: version.size })
+  await withInputPath('uploadId', requireArchive(ctx, uploadId))
+  const found = requireLiveFolder(ctx.db, ctx.viewer, folderRef, toWrite)
+  const { entry: folder } = await withInputPath('folder', found)
+  const archive = await withInputPath('uploadId', claimArchive(ctx, uploadId))
+  using _lease = keepLease(ctx, archive)
+  try {
+    await commitBytes(ctx, archive, { uploadId })
+    const result = await importClaimed(ctx, { archive, folder, onConflict })
+    // The sweeper collects the bytes if they cannot be removed now.
+    await ctx.blobs.remove(archive.id).catch(() => {})
+    return result
+  } catch (error) {
+    if (!(error instanceof CommitUnknown)) await releaseClaim(ctx, archive, error)
+    throw error
+  }
+}
+
+async function requireArchive({ db, viewer }: ServiceContext, uploadId: string) {
+  const { workspaceId } = await requireOwnUpload(db, viewer, uploadId)
+  await requireAccess(db, viewer, workspaceId, { scope: 'FILES_READ' })
+}
+
+async function claimArchive(ctx: ServiceContext, uploadId: string): Promise<UploadRow> {
+  const { upload, mine } = await claimUpload(ctx, { uploadId }, defaultTimeout())
+  if (mine) return upload
+  throw new InvalidState(upload.status, 'the upload was confirmed or imported already')
+}
+
+type Claimed = { archive: UploadRow; folder: EntryRow; onConflict: NameConflictMode }
+
+async function importClaimed(
+  ctx: ServiceContext,
+  { archive, folder, onConflict }: Claimed,
+): Promise<ImportResult> {
+  const zip = await openZip(ctx.blobs, { id: archive.id, size: archive.offset })
   const bytes = await validateImport(ctx, { zip, folder, onConflict })
   await using opened = new AsyncDisposableStack()
   const { dir } = opened.use(await createTempFolder('holdall-import-'))
@@ -67,6 +100,7 @@ async function runImport(
     return await inTransaction(ctx, async (s) => {
       await requireUnrevoked(s.tx, s.viewer)
       const { entry } = await requireLiveFolder(s.tx, s.viewer, { id: folder.id }, toWrite)
+      await completeUpload(s, archive)
       await releaseReservation(s, reservation)
       return insertTree(s, { items: staged.lines<StagedItem>(), destination: entry, onConflict })
     })
@@ -78,19 +112,6 @@ async function runImport(
     await dropReservation(ctx, reservation)
     throw error
   }
-}
-
-async function confirmedVersion({ db, viewer }: ServiceContext, uploadId: string) {
-  const { status, versionId } = await requireOwnUpload(db, viewer, uploadId)
-  if (status !== 'COMPLETE') throw new InvalidState(status, 'the upload is not confirmed')
-  const { version } = await requireVersion(db, viewer, versionId ?? '', {
-    scope: 'FILES_READ',
-  }).catch((error) => {
-    throw error instanceof NotFound
-      ? new NotFound(uploadId, 'the archive does not exist any more')
-      : error
-  })
-  return version
 }
 
 /**

@@ -54,10 +54,9 @@ export async function publishInTx(
   content: Content,
   { comment = null, linkRow }: PublishOptions,
 ): Promise<UploadRow> {
-  await complete(s, claimed)
+  await completeUpload(s, claimed)
   await requireUnrevokedCreator(s.tx, s.viewer)
   await dequeueConfirm(s.tx, claimed)
-  await release(s, claimed.workspaceId, claimed.reservedBytes)
   const { file, version, ownBlobUsed } = await makeFile(s, claimed, content, comment)
   if (linkRow) await withInputPath('linkRow', linkFile(s, file, linkRow, claimed.id))
   // The workspace already has the content. The sweeper collects the blob if it cannot be removed now.
@@ -67,32 +66,30 @@ export async function publishInTx(
 }
 
 const setFile = prepared((db, id: string, fileId: string, versionId: string) =>
-  db
-    .updateTable('uploads')
-    .set({ fileId, versionId, reservedBytes: 0 })
-    .where('id', '=', id)
-    .returningAll(),
+  db.updateTable('uploads').set({ fileId, versionId }).where('id', '=', id).returningAll(),
 )
 
 /**
- * Sets the status COMPLETE. Runs first, because it locks the row for the transaction. Throws InvalidState if
- * the fence is outdated.
+ * Sets the status COMPLETE of a claimed upload and releases its reserved bytes. Call it first, because it
+ * locks the row for the transaction. Throws InvalidState if the claim was lost.
  */
-async function complete({ tx, now, limits }: TxContext, upload: UploadRow) {
-  const { id, fence, autoConfirm } = upload
+export async function completeUpload(ctx: TxContext, upload: UploadRow): Promise<void> {
+  const { tx, now, limits } = ctx
+  const { id, fence, autoConfirm, workspaceId, reservedBytes } = upload
   // Keep the tus resource long enough for the client to see that a late automatic confirm succeeded.
   const expiresAt = autoConfirm === 1 ? now() + limits.uploadTtlMs : upload.expiresAt
   const completed = await completeRow(tx, id, fence, now(), expiresAt)
   if (completed.length === 0) {
     throw new InvalidState('PROCESSING', 'another request is confirming this upload')
   }
+  await release(ctx, workspaceId, reservedBytes)
 }
 
 const completeRow = prepared(
   (db, id: string, fence: number, confirmedAt: number, expiresAt: number) =>
     db
       .updateTable('uploads')
-      .set({ status: 'COMPLETE', confirmedAt, expiresAt, leaseUntil: null })
+      .set({ status: 'COMPLETE', confirmedAt, expiresAt, leaseUntil: null, reservedBytes: 0 })
       .where('id', '=', id)
       .where('fence', '=', fence)
       .where('status', '=', 'PROCESSING')
