@@ -24,8 +24,8 @@ const createShareLink: Operation<CreateShare> = {
     ids: [shareLink.id],
   })),
   apply(model, { entry: ref, maxDownloads: max = null }) {
-    if (max === 0) reject('INVALID_INPUT')
     const { key: entry, workspace } = requireLive(model, ref)
+    if (max === 0) reject('INVALID_INPUT')
     const share: Share = { key: model.next++, id: null, workspace, entry, max, count: 0 }
     model.shares.set(share.key, share)
     return { code: null, keys: [share.key] }
