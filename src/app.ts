@@ -37,16 +37,16 @@ import { SCRUB_BLOBS, scrubBlobs } from './domains/files/scrub.ts'
 import { registerTables } from './domains/tables/writes.ts'
 import { purgeExpired } from './domains/trash/jobs.ts'
 import { DRAIN_PURGED, drainPurged } from './domains/trash/purge.ts'
-import { CONCAT_PARTS } from './domains/uploads/concat/concat.ts'
-import { concatParts } from './domains/uploads/concat/concat-job.ts'
+import { concatPartsJob } from './domains/uploads/concat/concat.ts'
+import { createConcatHandler } from './domains/uploads/concat/concat-job.ts'
 import {
   createAutoConfirmer,
   ENQUEUE_CONFIRMS,
   enqueueMissingConfirms,
 } from './domains/uploads/confirm/auto-confirm.ts'
 import { createConfirmResumer } from './domains/uploads/confirm/confirm-job.ts'
-import { AUTO_CONFIRM } from './domains/uploads/confirm/pending-confirms.ts'
-import { RESUME_CONFIRM } from './domains/uploads/confirm/slow-confirms.ts'
+import { autoConfirmJob } from './domains/uploads/confirm/pending-confirms.ts'
+import { resumeConfirmJob } from './domains/uploads/confirm/slow-confirms.ts'
 import { expireUploads, releaseDeadConfirms } from './domains/uploads/jobs.ts'
 import { openUploads } from './domains/uploads/reads.ts'
 import { renewLeasesOver } from './domains/uploads/receive/leases.ts'
@@ -168,10 +168,10 @@ function jobsOf(
     handlers: {
       expireUploads: (_, signal) => expireUploads(ctx, signal),
       releaseDeadConfirms: () => releaseDeadConfirms(ctx),
-      [RESUME_CONFIRM]: createConfirmResumer(ctx, onFailure),
-      [AUTO_CONFIRM]: createAutoConfirmer(ctx, onFailure),
+      [resumeConfirmJob.kind]: createConfirmResumer(ctx, onFailure),
+      [autoConfirmJob.kind]: createAutoConfirmer(ctx, onFailure),
       [ENQUEUE_CONFIRMS]: (_, signal) => enqueueMissingConfirms(ctx, signal),
-      [CONCAT_PARTS]: (payload, signal) => concatParts(ctx, payload, signal),
+      [concatPartsJob.kind]: createConcatHandler(ctx),
       sweepOrphans: (_, signal) => sweepOrphans(ctx, { signal, log }),
       tendQuarantine: (_, signal) => processQuarantine(ctx, { quarantineMs, signal, log }),
       dropTallies: () => deleteEndedCounters(ctx.db, ctx.now()),

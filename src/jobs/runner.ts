@@ -9,7 +9,7 @@ import { backoffMs, claim, finish, type Job, postpone, renew, reschedule } from 
  * has succeeded, unless `signal` has aborted because the server shuts down or the lease was lost. In that
  * case it should stop soon, and the job is run again.
  */
-type Handler = (payload: unknown, signal: AbortSignal) => Promise<unknown>
+export type Handler = (payload: unknown, signal: AbortSignal) => Promise<unknown>
 
 type Log = (about: object, message: string) => void
 type Logger = { info: Log; warn: Log; error: Log }

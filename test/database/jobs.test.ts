@@ -4,6 +4,7 @@ import { sql } from 'kysely'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import type { Db } from '../../src/database/database.ts'
 import { transact } from '../../src/database/transaction.ts'
+import { jobKind } from '../../src/jobs/job-kind.ts'
 import { backoffMs, claim, enqueue, finish, postpone, renew } from '../../src/jobs/queue.ts'
 import { type RunnerOptions, startRunner } from '../../src/jobs/runner.ts'
 import { database, openRows } from '../support/databases.ts'
@@ -323,4 +324,26 @@ test('keeps running after a temporary database error', async () => {
   await sql`ALTER TABLE away RENAME TO jobs`.execute(db)
   await add({ kind: 'sweep' })
   expect(await runDue()).toBe(1)
+})
+
+test('a payload of another shape fails the job, which stays for a process that knows it', async () => {
+  const { db, runner, add, jobs, logged } = await openTwo()
+  const seen: unknown[] = []
+  const sweep = jobKind('sweep', (z) => z.object({ folder: z.string() }))
+  const handlers = { sweep: sweep.handler(async (payload) => seen.push(payload)) }
+  const { runDue } = runner({ handlers })
+  await add({ kind: 'sweep', id: 'newer', payload: { folder: 'a', since: 1 } })
+  await add({ kind: 'sweep', id: 'other', payload: { folder: 1 } })
+  await add({ kind: 'sweep', id: 'damaged' })
+  await db.updateTable('jobs').set({ payload: '{"fol' }).where('id', '=', 'damaged').execute()
+  await add({ kind: 'unknown', id: 'unknown' })
+  expect(await runDue()).toBe(3)
+  expect(seen).toEqual([{ folder: 'a' }])
+  expect(logged).toEqual(['a job failed', 'a job failed'])
+  const left = (await jobs()).map(({ id, attempts, lastError }) => ({ id, attempts, lastError }))
+  expect(left).toEqual([
+    { id: 'damaged', attempts: 1, lastError: expect.stringContaining('SyntaxError') },
+    { id: 'other', attempts: 1, lastError: expect.stringContaining('folder') },
+    { id: 'unknown', attempts: 0, lastError: null },
+  ])
 })

@@ -57,7 +57,7 @@ const homes: Record<string, string[]> = {
   'file-type': ['src/domains/files'],
   mime: ['src/domains/files'],
   re2js: ['src/domains/entries/patterns/patterns.ts'],
-  zod: ['src/config/config.ts', 'src/backup/manifest.ts'],
+  zod: ['src/config', 'src/backup/manifest.ts', 'src/jobs/job-kind.ts'],
   pino: ['src/log.ts'],
 }
 

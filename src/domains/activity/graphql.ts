@@ -1,5 +1,4 @@
-import type { ObjectRef } from '@pothos/core'
-import { builder, type SchemaTypes } from '../../graphql/builder.ts'
+import { builder } from '../../graphql/builder.ts'
 import { type Mutation, mutation } from '../../graphql/mutations.ts'
 import { Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
@@ -142,7 +141,7 @@ builder.objectFields(Workspace, (t) => ({
   }),
 }))
 
-type Payload<P> = ObjectRef<SchemaTypes, P, P>
+type Payload<P> = Mutation<never, P>['payload']
 
 /** Adds the field syncCursor to the payload of a mutation that concerns one workspace. */
 function addSyncCursor<P>(payload: Payload<P>, workspaceIdOf: (payload: P) => string) {

@@ -6,19 +6,20 @@ import { acquireWriteLease, type WriteLease } from '../receive/leases.ts'
 import { commitOffset } from '../receive/offsets.ts'
 import { isConcatenating, isPartial, statusAt, type UploadRow } from '../rules.ts'
 import { deletePart, terminateUpload } from '../terminate.ts'
+import { concatPartsJob } from './concat.ts'
 
 /**
- * Runs the job of createFinal: appends the parts to the final upload, continuing after an interrupted
- * attempt, then ends the parts. Buffers about 1 MiB in memory. With autoConfirm, the last byte enqueues the
- * confirm. Throws InvalidState if another writer holds or takes the lease, and StorageError.
+ * Returns the handler of the job of createFinal. It appends the parts to the final upload, continuing after an
+ * interrupted attempt, then ends the parts. Buffers about 1 MiB in memory. With autoConfirm, the last byte
+ * enqueues the confirm. Throws InvalidState if another writer holds or takes the lease, and StorageError.
  */
-export async function concatParts(ctx: ServiceContext, payload: unknown, signal: AbortSignal) {
-  const { uploadId, partIds } = payload as { uploadId: string; partIds: string[] }
-  const parts = (await uploadsById(ctx.db, partIds)).filter((part) => part !== null)
-  await appendUnderLease(ctx, uploadId, parts, signal)
-  if (signal.aborted) return
-  for (const part of parts) await endPart(ctx, part)
-}
+export const createConcatHandler = (ctx: ServiceContext) =>
+  concatPartsJob.handler(async ({ uploadId, partIds }, signal) => {
+    const parts = (await uploadsById(ctx.db, partIds)).filter((part) => part !== null)
+    await appendUnderLease(ctx, uploadId, parts, signal)
+    if (signal.aborted) return
+    for (const part of parts) await endPart(ctx, part)
+  })
 
 async function appendUnderLease(
   ctx: ServiceContext,

@@ -3,7 +3,7 @@ import { NotFound } from '../../../errors/access.ts'
 import { InvalidState } from '../../../errors/entries.ts'
 import { InvalidInput } from '../../../errors/input.ts'
 import { UploadExpired, UploadIncomplete } from '../../../errors/uploads.ts'
-import { enqueue } from '../../../jobs/queue.ts'
+import { jobKind } from '../../../jobs/job-kind.ts'
 import { toWrite } from '../../entries/writes.ts'
 import { requireAccess } from '../../workspaces/reads.ts'
 import { release } from '../../workspaces/writes.ts'
@@ -12,7 +12,10 @@ import { uploadById, uploadsById } from '../reads.ts'
 import { checkSize, isPartial, missingBytes, statusAt, type UploadRow } from '../rules.ts'
 import { insertUpload } from '../writes.ts'
 
-export const CONCAT_PARTS = 'joinParts'
+/** The job that concatenates the parts of a final upload. */
+export const concatPartsJob = jobKind('joinParts', (z) =>
+  z.object({ uploadId: z.string(), partIds: z.array(z.string()) }),
+)
 
 /**
  * The input of createUpload plus the Upload-Concat header and the ids of the partial uploads that it names,
@@ -40,7 +43,7 @@ export function createFinal(
     checkSize(size, s.limits.maxUploadBytes)
     const draft = createUploadRow(s, { ...input, size }, autoFile === 1)
     await claimParts(s, parts, draft.id)
-    await enqueue(s.tx, { kind: CONCAT_PARTS, payload: { uploadId: draft.id, partIds } })
+    await concatPartsJob.enqueue(s.tx, { payload: { uploadId: draft.id, partIds: [...partIds] } })
     // CREATED even if there are no bytes to concatenate, because the job must still end the parts.
     return insertUpload(s, { ...draft, status: 'CREATED' })
   })

@@ -9,6 +9,7 @@ import { confirmUpload } from './confirm.ts'
 import { isBeingConfirmed } from './confirm-lease.ts'
 import { failureOf } from './failures.ts'
 import {
+  autoConfirmJob,
   awaitingAfter,
   dequeueConfirm,
   enqueueConfirm,
@@ -76,7 +77,7 @@ const recordRefusal = (ctx: ServiceContext, id: string, error: DomainError) =>
   })
 
 /**
- * Creates the handler of the AUTO_CONFIRM job, which confirms the upload as its creator unless a request is
+ * Creates the handler of autoConfirmJob, which confirms the upload as its creator unless a request is
  * confirming it. The job runs again until the upload is a file or its confirm has failed permanently. Storage
  * errors and bugs go to `report`.
  */
@@ -88,8 +89,7 @@ export function createAutoConfirmer(ctx: ServiceContext, report: (error: unknown
       .catch(report)
       .finally(() => running.delete(upload.id))
   }
-  return async (payload: unknown): Promise<void> => {
-    const { uploadId } = payload as { uploadId: string }
+  return autoConfirmJob.handler(async ({ uploadId }) => {
     const upload = await uploadById(ctx.db, uploadId)
     if (!upload || !isAutoConfirming(upload)) return
     const isFree = running.size < CONCURRENCY && !running.has(uploadId)
@@ -97,7 +97,7 @@ export function createAutoConfirmer(ctx: ServiceContext, report: (error: unknown
       await Promise.race([begin(upload), sleep(MAX_WAIT_MS, undefined, { ref: false })])
     }
     await reschedule(ctx, uploadId)
-  }
+  })
 }
 
 /** Confirms the upload as its creator. Permanent errors are recorded in the upload and not thrown. */

@@ -6,21 +6,20 @@ import { asConfirmer } from '../creator.ts'
 import type { UploadRow } from '../rules.ts'
 import { keepLease, leasedAmong, reclaim } from './confirm-lease.ts'
 import { type Batch, finishAll, releaseClaims } from './confirm-uploads.ts'
-import { type SlowConfirm, scheduleResume } from './slow-confirms.ts'
+import { resumeConfirmJob, type SlowConfirm, scheduleResume } from './slow-confirms.ts'
 
 /** Low, because each confirm reads a whole file. */
 const CONCURRENCY = 4
 
 /**
- * Creates the handler of the RESUME_CONFIRM job. It checks a slow confirm until it has ended. If the process
+ * Creates the handler of resumeConfirmJob. It checks a slow confirm until it has ended. If the process
  * of the confirm has died, it resumes the confirm with the same inputs and the rights of the original caller.
  * The handler returns immediately and works in the background, so that other jobs do not wait for a large
  * file. Errors are stored in the failures of the uploads; storage errors and bugs also go to `report`.
  */
 export function createConfirmResumer(ctx: ServiceContext, report: (error: unknown) => void) {
   let running = 0
-  return async (payload: unknown): Promise<void> => {
-    const confirm = payload as SlowConfirm
+  return resumeConfirmJob.handler(async (confirm) => {
     const abandoned = await inTransaction(ctx, (s) =>
       reclaimUploads(s, confirm, running < CONCURRENCY),
     )
@@ -31,7 +30,7 @@ export function createConfirmResumer(ctx: ServiceContext, report: (error: unknow
       .finally(() => {
         running -= 1
       })
-  }
+  })
 }
 
 /**

@@ -2,11 +2,12 @@ import { sql } from 'kysely'
 import type { TxContext } from '../../../context.ts'
 import type { Db } from '../../../database/database.ts'
 import type { Tx } from '../../../database/transaction.ts'
-import { dequeue, enqueue } from '../../../jobs/queue.ts'
+import { jobKind } from '../../../jobs/job-kind.ts'
+import { dequeue } from '../../../jobs/queue.ts'
 import type { UploadRow } from '../rules.ts'
 
-/** Kind of the job that confirms an upload with autoConfirm after its last byte. */
-export const AUTO_CONFIRM = 'autoConfirm'
+/** The job that confirms an upload with autoConfirm after its last byte. */
+export const autoConfirmJob = jobKind('autoConfirm', (z) => z.object({ uploadId: z.string() }))
 
 /**
  * Longer than most confirms take. Usually the request that sent the last byte confirms the upload, and the
@@ -14,7 +15,7 @@ export const AUTO_CONFIRM = 'autoConfirm'
  */
 const DELAY_MS = 2_000
 
-const jobIdOf = (uploadId: string) => `${AUTO_CONFIRM}:${uploadId}`
+const jobIdOf = (uploadId: string) => `${autoConfirmJob.kind}:${uploadId}`
 
 /** Enqueues the confirm of an upload, in the transaction that records its last byte. */
 export const enqueueConfirm = (
@@ -22,9 +23,8 @@ export const enqueueConfirm = (
   uploadId: string,
   delayMs = DELAY_MS,
 ): Promise<string> =>
-  enqueue(tx, {
+  autoConfirmJob.enqueue(tx, {
     id: jobIdOf(uploadId),
-    kind: AUTO_CONFIRM,
     payload: { uploadId },
     runAt: now() + delayMs,
   })

@@ -1,12 +1,9 @@
 import { inTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
 import { newId } from '../../../database/ids.ts'
 import type { Tx } from '../../../database/transaction.ts'
-import { enqueue } from '../../../jobs/queue.ts'
+import { jobKind } from '../../../jobs/job-kind.ts'
 import type { RowLink } from '../../tables/links.ts'
 import type { UploadRow } from '../rules.ts'
-
-/** Kind of the job that resumes a confirm after its process has died. */
-export const RESUME_CONFIRM = 'resumeConfirm'
 
 /** A confirm that finishes within this time needs no job. */
 const PERSIST_AFTER_MS = 1_000
@@ -28,6 +25,20 @@ export type ConfirmUpload = {
 
 /** The data to resume a confirm of one upload or of an atomic batch. */
 export type SlowConfirm = { jobId: string; tokenId: string; inputs: ConfirmUpload[] }
+
+/** The job that resumes a confirm after its process has died. */
+export const resumeConfirmJob = jobKind<SlowConfirm>('resumeConfirm', (z) => {
+  const cells = z.record(z.string(), z.unknown()).nullish()
+  const linkRow = z.object({ table: z.string(), column: z.string(), values: cells, key: cells })
+  const input = z.object({
+    uploadId: z.string(),
+    size: z.number().nullish(),
+    sha256: z.string().nullish(),
+    comment: z.string().nullish(),
+    linkRow: linkRow.nullish(),
+  })
+  return z.object({ jobId: z.string(), tokenId: z.string(), inputs: z.array(input) })
+})
 
 /**
  * Persists a confirm that takes longer than PERSIST_AFTER_MS, so that a job can resume it if this process
@@ -66,9 +77,8 @@ async function markUpload(tx: Tx, { id, fence }: UploadRow, confirmJob: string):
 
 /** Schedules the next run of the job, even if it is running now. */
 export const scheduleResume = ({ tx, now }: TxContext, confirm: SlowConfirm) =>
-  enqueue(tx, {
+  resumeConfirmJob.enqueue(tx, {
     id: confirm.jobId,
-    kind: RESUME_CONFIRM,
     payload: confirm,
     runAt: now() + CHECK_INTERVAL_MS,
   })
