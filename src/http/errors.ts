@@ -41,6 +41,14 @@ export class HttpError extends Error {
   }
 }
 
+/** Returns the 405 error of a path that allows `methods`. */
+export function methodNotAllowed(methods: readonly string[]): HttpError {
+  const use = methods.filter((method) => method !== 'OPTIONS').join(' or ')
+  return new HttpError(405, 'METHOD_NOT_ALLOWED', `method not allowed; use ${use}`, {
+    Allow: methods.join(', '),
+  })
+}
+
 /** The context of an error response. `log` receives the errors that an operator must look at. */
 export type ErrorContext = {
   requestId: string

@@ -3,7 +3,7 @@ import { openDownloadLog } from '../domains/files/downloads.ts'
 import { createArchiveHandler } from './download/archives.ts'
 import { createDownloadHandler } from './download/downloads.ts'
 import { createShareHandler } from './download/shares.ts'
-import { HttpError } from './errors.ts'
+import { HttpError, methodNotAllowed } from './errors.ts'
 import { createGraphqlHandler } from './graphql/endpoint.ts'
 import { acceptsHtml, createGraphiqlHandler } from './graphql/graphiql.ts'
 import { createLinkLimits, type LinkLimits } from './limits/egress-limits.ts'
@@ -19,19 +19,33 @@ export type Route = {
   /** Name in logs and metrics. */
   name: string
   matches: (path: string) => boolean
+  /**
+   * Allowed methods; others are 405. Absent if the method line does not decide: Yoga also looks at the
+   * operation, and tus at X-HTTP-Method-Override.
+   */
+  methods?: readonly string[]
   handler: Handler
   /** Whether a request may take hours; other routes limit the time of the body to a minute. */
   isLong?: boolean
   /** Whether the route still serves requests while the server closes. */
   servesWhileClosing?: boolean
-  /** Status of a request that is rejected because the server closes; 503 by default. */
-  closingStatus?: 423 | 503
   /** Whether the handler itself answers OPTIONS. */
   handlesOptions?: boolean
 }
 
 /** Returns the routes in matching order. The last one matches every path. */
 export function createRoutes(app: App, metrics: Metrics): Route[] {
+  return declareRoutes(app, metrics).map((route) => ({ ...route, handler: admitting(route) }))
+}
+
+type DeclaredRoute = Route & {
+  /** Whether each request costs one point. Handlers with other costs charge for themselves. */
+  isCharged?: boolean
+}
+
+const readMethods = ['GET', 'HEAD']
+
+function declareRoutes(app: App, metrics: Metrics): DeclaredRoute[] {
   const links = createLinkLimits(app)
   const revocations = createRevocationWatch()
   return [
@@ -44,7 +58,9 @@ export function createRoutes(app: App, metrics: Metrics): Route[] {
     {
       name: 'put',
       matches: below('/uploads/put/'),
-      handler: charged(createSignedPutHandler(app)),
+      methods: ['PUT', 'OPTIONS'],
+      handler: createSignedPutHandler(app),
+      isCharged: true,
       isLong: true,
     },
     {
@@ -58,39 +74,54 @@ export function createRoutes(app: App, metrics: Metrics): Route[] {
     {
       name: 'files',
       matches: (path) => /^\/files\/?$/.test(path),
-      handler: charged(createFormHandler(app)),
+      methods: ['POST', 'OPTIONS'],
+      handler: createFormHandler(app),
+      isCharged: true,
       isLong: true,
     },
     {
       name: 'archive',
       matches: below('/download/archive/'),
-      handler: charged(createArchiveHandler(app, links, revocations)),
+      methods: readMethods,
+      handler: createArchiveHandler(app, links, revocations),
+      isCharged: true,
     },
     {
       name: 'download',
       matches: below('/download/'),
-      handler: charged(createDownloadRoute(app, links, revocations)),
+      methods: readMethods,
+      handler: createDownloadRoute(app, links, revocations),
+      isCharged: true,
     },
-    { name: 'share', matches: below('/s/'), handler: charged(createShareHandler(app)) },
+    {
+      name: 'share',
+      matches: below('/s/'),
+      methods: readMethods,
+      handler: createShareHandler(app),
+      isCharged: true,
+    },
     {
       name: 'livez',
       matches: is('/livez'),
-      handler: readOnly(livenessHandler),
+      methods: readMethods,
+      handler: livenessHandler,
       servesWhileClosing: true,
     },
     {
       name: 'readyz',
       matches: is('/readyz'),
-      handler: readOnly(createReadinessHandler(app)),
+      methods: readMethods,
+      handler: createReadinessHandler(app),
       servesWhileClosing: true,
     },
     {
       name: 'metrics',
       matches: is('/metrics'),
-      handler: readOnly(createMetricsHandler(metrics, app.config)),
+      methods: readMethods,
+      handler: createMetricsHandler(metrics, app.config),
       servesWhileClosing: true,
     },
-    { name: 'root', matches: is('/'), handler: readOnly(redirectToGraphiql) },
+    { name: 'root', matches: is('/'), methods: readMethods, handler: redirectToGraphiql },
     { name: 'none', matches: () => true, handler: notFound },
   ]
 }
@@ -98,22 +129,15 @@ export function createRoutes(app: App, metrics: Metrics): Route[] {
 const is = (wanted: string) => (path: string) => path === wanted
 const below = (prefix: string) => (path: string) => path.startsWith(prefix)
 
-/** Charges one point per request. Handlers with other costs charge for themselves. */
-const charged = (handler: Handler): Handler => ({
+/** Charges the request and checks its method before the handler runs. A 405 costs a point, too. */
+const admitting = ({ handler, methods, isCharged }: DeclaredRoute): Handler => ({
   ...handler,
   async handle(req, res, context) {
-    await context.charge.consume(1)
+    if (isCharged) await context.charge.consume(1)
+    // The server answers preflights before this. Every other OPTIONS is 405.
+    const isAllowed = req.method !== 'OPTIONS' && methods?.includes(req.method ?? '')
+    if (methods && !isAllowed) throw methodNotAllowed(methods)
     return handler.handle(req, res, context)
-  },
-})
-
-const readOnly = (handler: Handler): Handler => ({
-  ...handler,
-  handle(req, res, context) {
-    if (req.method === 'GET' || req.method === 'HEAD') return handler.handle(req, res, context)
-    throw new HttpError(405, 'METHOD_NOT_ALLOWED', 'method not allowed; use GET or HEAD', {
-      Allow: 'GET, HEAD',
-    })
   },
 })
 

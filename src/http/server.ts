@@ -77,7 +77,7 @@ export function createHttpServer(
       track(req, res, route)
       res.setHeader('X-Request-Id', requestId)
       allowOrigin(app.config.corsOrigins, req, res)
-      if (closing && !route.servesWhileClosing) throw closingError(route)
+      if (closing && !route.servesWhileClosing) throw closingError()
       if (isPreflight(req) && !route.handlesOptions) return res.writeHead(204).end()
       const context = createRequestContext(app, req, { requestId, recordAuthFailure })
       const charge = addresses.limit(chargeFor(req, res, context.authenticate), req, res)
@@ -152,7 +152,7 @@ const routeOf = ({ url = '' }: IncomingMessage, routes: Route[]) => {
   return routes.find(({ matches }) => matches(path)) as Route
 }
 
-const closingError = ({ closingStatus = 503 }: Route) =>
-  new HttpError(closingStatus, 'CLOSING', 'the server is shutting down; retry later', {
+const closingError = () =>
+  new HttpError(503, 'CLOSING', 'the server is shutting down; retry later', {
     'Retry-After': '2',
   })

@@ -43,7 +43,6 @@ export const createArchiveHandler = (
   revocations: RevocationWatch,
 ): Handler => ({
   async handle(req, res, { publicUrl }) {
-    if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
     const { pathname, searchParams } = new URL(req.url ?? '', 'http://localhost')
     const [, , , token = '', name = ''] = pathname.split('/')
     const ctx = await app.contextFor(undefined, publicUrl)
@@ -143,11 +142,6 @@ async function ignoreIfClosed(res: ServerResponse, sending: Promise<void>) {
     if (!res.destroyed) throw error
   })
 }
-
-const notAllowed = () =>
-  new HttpError(405, 'METHOD_NOT_ALLOWED', 'method not allowed; use GET or HEAD', {
-    Allow: 'GET, HEAD',
-  })
 
 const preconditionFailed = () =>
   new HttpError(

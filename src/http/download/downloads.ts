@@ -53,7 +53,6 @@ export function createDownloadHandler(context: DownloadContext) {
 }
 
 async function serveDownload(context: DownloadContext, req: IncomingMessage, res: ServerResponse) {
-  if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
   const download = await resolveDownload(context, req)
   const { ctx, file, disposition, cacheControl, begin, by } = download
   const copy = { etag: `"${file.sha256}"`, modifiedAt: file.modifiedAt }
@@ -224,11 +223,6 @@ function parseDisposition(requested: string | null): Disposition {
     message: `must be attachment or inline, not ${JSON.stringify(requested)}`,
   })
 }
-
-const notAllowed = () =>
-  new HttpError(405, 'METHOD_NOT_ALLOWED', 'method not allowed; use GET or HEAD', {
-    Allow: 'GET, HEAD',
-  })
 
 const preconditionFailed = () =>
   new HttpError(

@@ -6,7 +6,6 @@ import type { EntryRow } from '../../domains/entries/reads.ts'
 import { sharedDownloadUrl } from '../../domains/sharing/downloads.ts'
 import { openShare } from '../../domains/sharing/opening.ts'
 import type { Shared } from '../../domains/sharing/reads.ts'
-import { HttpError } from '../errors.ts'
 import type { Handler } from '../request-context.ts'
 
 const PAGE_SIZE = 100
@@ -18,7 +17,6 @@ const PAGE_SIZE = 100
  */
 export const createShareHandler = (app: App): Handler => ({
   async handle(req, res, { publicUrl, address }) {
-    if (req.method !== 'GET' && req.method !== 'HEAD') throw notAllowed()
     const { pathname, searchParams } = new URL(req.url ?? '', 'http://localhost')
     const ctx = await app.contextFor(undefined, publicUrl)
     const shared = await openShare(ctx, {
@@ -81,8 +79,3 @@ function downloadLink(ctx: ServiceContext, { share }: Shared, entry: EntryRow) {
   const { url, expiresAt } = sharedDownloadUrl(ctx, share, entry)
   return { downloadUrl: { url, expiresAt: new Date(expiresAt).toISOString() } }
 }
-
-const notAllowed = () =>
-  new HttpError(405, 'METHOD_NOT_ALLOWED', 'method not allowed; use GET or HEAD', {
-    Allow: 'GET, HEAD',
-  })

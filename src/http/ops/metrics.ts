@@ -11,7 +11,7 @@ import { lockWaits } from '../../database/transaction.ts'
 import { sweepState } from '../../domains/uploads/store/installation.ts'
 import { Unauthenticated } from '../../errors/access.ts'
 import { addressOf } from '../client-address.ts'
-import { HttpError, sendError } from '../errors.ts'
+import { HttpError, methodNotAllowed, sendError } from '../errors.ts'
 import type { RecordAuthFailure } from '../limits/auth-failures.ts'
 import type { Handler } from '../request-context.ts'
 
@@ -147,7 +147,7 @@ export function createMetricsServer(
   return createServer(timeouts, async (req, res) => {
     try {
       if (req.url?.split('?', 1)[0] !== '/metrics') throw notFound()
-      if (req.method !== 'GET' && req.method !== 'HEAD') throw methodNotAllowed()
+      if (req.method !== 'GET' && req.method !== 'HEAD') throw methodNotAllowed(['GET', 'HEAD'])
       if (req.headers.authorization !== undefined && !isAllowed(req, access))
         recordAuthFailure(addressOf(req, false))
       await sendMetrics(req, res, { metrics, access })
@@ -181,11 +181,6 @@ function isBearer(authorization: string | undefined, token: string): boolean {
 }
 
 const notFound = () => new HttpError(404, 'NOT_FOUND', 'no such route')
-
-const methodNotAllowed = () =>
-  new HttpError(405, 'METHOD_NOT_ALLOWED', 'method not allowed; use GET or HEAD', {
-    Allow: 'GET, HEAD',
-  })
 
 /** Creates a function that returns the bytes of a connection since the previous call for it. */
 function createTrafficMeter() {

@@ -11,8 +11,6 @@ import {
 } from '../../domains/uploads/form/forms.ts'
 import type { UploadRow } from '../../domains/uploads/rules.ts'
 import { Unauthenticated } from '../../errors/access.ts'
-import { rejectEarly } from '../early-reject.ts'
-import { HttpError } from '../errors.ts'
 import { createConcurrencyLimit, MAX_BODIES_PER_USER } from '../limits/concurrency-limit.ts'
 import type { Handler } from '../request-context.ts'
 import { createSenderWatch, type SenderWatch } from '../sender-watch.ts'
@@ -22,6 +20,7 @@ import {
   type BodyTimeouts,
   defaultBodyTimeouts,
 } from '../tus/receive-body.ts'
+import { createBodyHandler } from './body-handler.ts'
 import { fileJson } from './file-json.ts'
 import { fieldReader, rowLinkFromForm, uploadFromForm, workspaceFrom } from './form-fields.ts'
 import {
@@ -40,27 +39,12 @@ export function createFormHandler(
   app: App,
   { maxBodiesPerUser = MAX_BODIES_PER_USER, ...timeouts }: BodyLimits = {},
 ): Handler {
-  const running = new Set<Promise<unknown>>()
   const senders = createConcurrencyLimit(maxBodiesPerUser)
   const watch = createSenderWatch(app.db)
   const limits = { senders, watch, timeouts: { ...defaultBodyTimeouts, ...timeouts } }
-  const log = (err: unknown) => app.log.error({ err }, 'unexpected')
-  return {
-    async handle(req, res, { authenticate, requestId }) {
-      const served = authenticate().then((ctx) => handleForm(ctx, req, res, limits))
-      running.add(served)
-      try {
-        await served
-      } catch (error) {
-        if (req.complete) throw error
-        rejectEarly(req, res, error, { requestId, log })
-      } finally {
-        running.delete(served)
-      }
-    },
-    // Waits for running requests.
-    drain: () => Promise.allSettled(running),
-  }
+  return createBodyHandler(app, async (req, res, { authenticate }) =>
+    handleForm(await authenticate(), req, res, limits),
+  )
 }
 
 type FormLimits = {
@@ -75,11 +59,6 @@ async function handleForm(
   res: ServerResponse,
   { senders, watch, timeouts }: FormLimits,
 ) {
-  if (req.method !== 'POST') {
-    throw new HttpError(405, 'METHOD_NOT_ALLOWED', 'method not allowed; use POST', {
-      Allow: 'POST, OPTIONS',
-    })
-  }
   if (!ctx.viewer) throw new Unauthenticated()
   senders.admit(ctx.viewer.userId, res)
   const stop = new AbortController()

@@ -8,7 +8,6 @@ import { appendTo, commitFinalOffset, commitOffset } from '../../domains/uploads
 import { statusesBefore, type UploadRow } from '../../domains/uploads/rules.ts'
 import { NotFound } from '../../errors/access.ts'
 import { InvalidState } from '../../errors/entries.ts'
-import { rejectEarly } from '../early-reject.ts'
 import { HttpError } from '../errors.ts'
 import { createConcurrencyLimit, MAX_BODIES_PER_USER } from '../limits/concurrency-limit.ts'
 import type { Handler } from '../request-context.ts'
@@ -16,6 +15,7 @@ import { createSenderWatch } from '../sender-watch.ts'
 import { createUploadLocks, createWaiter } from '../tus/locker.ts'
 import { abortIfIdle, type BodyLimits, defaultBodyTimeouts } from '../tus/receive-body.ts'
 import { lockedError, requireActive } from '../tus/request-state.ts'
+import { createBodyHandler } from './body-handler.ts'
 
 /**
  * Creates the handler of PUT /uploads/put/…, which receives the whole body of a SIGNED_PUT upload from any
@@ -29,8 +29,6 @@ export function createSignedPutHandler(
   const locks = createUploadLocks()
   const senders = createConcurrencyLimit(maxBodiesPerUser)
   const watch = createSenderWatch(app.db)
-  const running = new Set<Promise<unknown>>()
-  const log = (err: unknown) => app.log.error({ err }, 'unexpected')
 
   async function put(ctx: ServiceContext, req: IncomingMessage, res: ServerResponse) {
     const row = await requirePut(ctx, req)
@@ -49,22 +47,9 @@ export function createSignedPutHandler(
     }
   }
 
-  return {
-    async handle(req, res, { publicUrl, requestId }) {
-      const served = app.contextFor(undefined, publicUrl).then((ctx) => put(ctx, req, res))
-      running.add(served)
-      try {
-        await served
-      } catch (error) {
-        if (req.complete) throw error
-        rejectEarly(req, res, error, { requestId, log })
-      } finally {
-        running.delete(served)
-      }
-    },
-    // Waits for running requests.
-    drain: () => Promise.allSettled(running),
-  }
+  return createBodyHandler(app, async (req, res, { publicUrl }) =>
+    put(await app.contextFor(undefined, publicUrl), req, res),
+  )
 }
 
 /**
@@ -72,11 +57,6 @@ export function createSignedPutHandler(
  * length.
  */
 async function requirePut(ctx: ServiceContext, req: IncomingMessage): Promise<UploadRow> {
-  if (req.method !== 'PUT') {
-    throw new HttpError(405, 'METHOD_NOT_ALLOWED', 'method not allowed; use PUT', {
-      Allow: 'PUT, OPTIONS',
-    })
-  }
   const [, key = ''] = /^\/uploads\/put\/([^?]*)/.exec(req.url ?? '') ?? []
   const id = putIdOf(ctx.signingKeys, key)
   if (!id) throw new NotFound(key, 'the upload does not exist')
