@@ -9,15 +9,14 @@ import { recordArchiveDownload } from '../../domains/archives/writes.ts'
 import { zipStream } from '../../domains/archives/zip/zip-stream.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { readArchiveLink } from '../../signing/signed-links.ts'
-import { HttpError } from '../errors.ts'
 import { type LinkLimits, quotaKey } from '../limits/egress-limits.ts'
 import type { Handler } from '../request-context.ts'
 import type { RevocationWatch } from '../revocation-watch.ts'
 import type { ByteRange } from './byte-ranges.ts'
 import { contentHeaders } from './content-headers.ts'
 import { linkCreatorRight } from './downloads.ts'
-import { evaluatePreconditions, ifRangeMatches } from './preconditions.ts'
-import { bytesOf, createFileResponse, sendFile } from './send-file.ts'
+import { prepareResponse } from './prepare-response.ts'
+import { bytesOf, sendFile } from './send-file.ts'
 
 type Copy = {
   name: string
@@ -96,23 +95,14 @@ async function sendCopy(
     'Accept-Ranges': 'bytes',
     'Cache-Control': 'private, no-cache',
   }
-  const outcome = evaluatePreconditions(req.headers, copy)
-  if (outcome === 'failed') throw preconditionFailed()
-  if (outcome === 'not modified') return void res.writeHead(304, validators).end()
   const content = contentHeaders(copy, 'attachment')
-  const isGet = req.method === 'GET'
-  const range = isGet && ifRangeMatches(req.headers, copy) ? req.headers.range : undefined
-  const response = createFileResponse(
-    { size: copy.size, contentType: content['Content-Type'] },
-    range,
-  )
-  const headers = { ...validators, ...content, ...response.headers }
-  if (!isGet) return void res.writeHead(response.status, headers).end()
+  const response = prepareResponse(req, res, { ...copy, kind: 'archive', validators, content })
+  if (!response) return
   await copy.charge(bytesOf(response))
   if (response.parts.some(({ range }) => range.start === 0)) await copy.begin?.()
   const open = async (_: string, part?: { start: number; end?: number }) =>
     copy.open({ start: part?.start ?? 0, end: part?.end ?? copy.size - 1 })
-  await sendFile(res, { ...response, headers }, { blobs: { open }, blobId: copy.name })
+  await sendFile(res, response, { blobs: { open }, blobId: copy.name })
 }
 
 /** Sends the manifest as CSV, whose length is not known before it is written. */
@@ -142,10 +132,3 @@ async function ignoreIfClosed(res: ServerResponse, sending: Promise<void>) {
     if (!res.destroyed) throw error
   })
 }
-
-const preconditionFailed = () =>
-  new HttpError(
-    412,
-    'PRECONDITION_FAILED',
-    'the archive does not match If-Match or If-Unmodified-Since',
-  )

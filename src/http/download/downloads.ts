@@ -12,13 +12,13 @@ import { requireLinkCreator } from '../../domains/workspaces/reads.ts'
 import { NotFound, Unauthenticated } from '../../errors/access.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { readLink } from '../../signing/signed-links.ts'
-import { type ErrorContext, HttpError, sendError } from '../errors.ts'
+import { type ErrorContext, sendError } from '../errors.ts'
 import { type LinkLimits, type LinkQuota, quotaKey } from '../limits/egress-limits.ts'
 import type { RevocationWatch, Right } from '../revocation-watch.ts'
 import { contentHeaders, type Disposition } from './content-headers.ts'
-import { evaluatePreconditions, ifRangeMatches } from './preconditions.ts'
+import { prepareResponse } from './prepare-response.ts'
 import { canPresign, redirectToBucket } from './presigned-redirect.ts'
-import { bytesOf, createFileResponse, type FileResponse, sendFile } from './send-file.ts'
+import { bytesOf, type FileResponse, sendFile } from './send-file.ts'
 
 /** What the download handler needs for one request. */
 export type DownloadContext = {
@@ -55,25 +55,17 @@ export function createDownloadHandler(context: DownloadContext) {
 async function serveDownload(context: DownloadContext, req: IncomingMessage, res: ServerResponse) {
   const download = await resolveDownload(context, req)
   const { ctx, file, disposition, cacheControl, begin, by } = download
-  const copy = { etag: `"${file.sha256}"`, modifiedAt: file.modifiedAt }
+  const content = contentHeaders(file, disposition)
+  const [etag, modifiedAt] = [`"${file.sha256}"`, file.modifiedAt]
   const validators = {
-    ETag: copy.etag,
-    'Last-Modified': new Date(copy.modifiedAt).toUTCString(),
+    ETag: etag,
+    'Last-Modified': new Date(modifiedAt).toUTCString(),
     'Accept-Ranges': 'bytes',
     'Cache-Control': cacheControl,
   }
-  const outcome = evaluatePreconditions(req.headers, copy)
-  if (outcome === 'failed') throw preconditionFailed()
-  if (outcome === 'not modified') return void res.writeHead(304, validators).end()
-
-  const content = contentHeaders(file, disposition)
-  const about = { size: file.size, contentType: content['Content-Type'] }
-  // RFC 9110, section 14.2: Range applies to GET only.
-  const rangeHeader =
-    req.method === 'GET' && ifRangeMatches(req.headers, copy) ? req.headers.range : undefined
-  const response = createFileResponse(about, rangeHeader)
-  const headers = { ...validators, ...content, ...response.headers }
-  if (req.method === 'HEAD') return void res.writeHead(response.status, headers).end()
+  const copy = { kind: 'file', size: file.size, etag, modifiedAt, validators, content } as const
+  const response = prepareResponse(req, res, copy)
+  if (!response) return
   const onBegin = () => by && context.downloads.note({ ...by, ...loggedResponse(file, response) })
   const mayRedirect = context.redirects && !download.isCounted && canPresign(req.headers, response)
   const presigned = mayRedirect ? ctx.blobs.presigned : undefined
@@ -88,7 +80,7 @@ async function serveDownload(context: DownloadContext, req: IncomingMessage, res
     return redirectToBucket(res, { presigned, key: file.blobId, content, now: ctx.now(), onBegin })
   }
   context.revocations.follow(res, download.right)
-  await sendFile(res, { ...response, headers }, { blobs: ctx.blobs, blobId: file.blobId, onBegin })
+  await sendFile(res, response, { blobs: ctx.blobs, blobId: file.blobId, onBegin })
 }
 
 type Sending = {
@@ -223,10 +215,3 @@ function parseDisposition(requested: string | null): Disposition {
     message: `must be attachment or inline, not ${JSON.stringify(requested)}`,
   })
 }
-
-const preconditionFailed = () =>
-  new HttpError(
-    412,
-    'PRECONDITION_FAILED',
-    'the file does not match If-Match or If-Unmodified-Since',
-  )
