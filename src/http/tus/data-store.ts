@@ -4,31 +4,33 @@ import { cancelUpload, expireResource } from '../../domains/uploads/terminate.ts
 import { type BodyTimeouts, receiveBody } from './receive-body.ts'
 import {
   acquireLease,
-  currentState,
   lockedError,
   readAfterWriter,
   requireActive,
   requireConfirmed,
   requireUpload,
+  type TusRequestState,
   throwLeaseLost,
 } from './request-state.ts'
 
 /**
- * The data store of @tus/server: offsets are in the database, bytes in the blob store. Bodies bypass the
+ * The data store of one request of @tus/server: offsets are in the database, bytes in the blob store. Bodies bypass the
  * package: its streams cost a sixth of the throughput, and it abandons an interrupted body before the
  * received bytes are committed.
  */
 export class UploadStore extends DataStore {
   override extensions = ['creation', 'creation-with-upload', 'creation-defer-length', 'termination']
+  readonly #state: TusRequestState
   readonly #timeouts: BodyTimeouts
 
-  constructor(timeouts: BodyTimeouts) {
+  constructor(state: TusRequestState, timeouts: BodyTimeouts) {
     super()
+    this.#state = state
     this.#timeouts = timeouts
   }
 
   override async getUpload(id: string): Promise<Upload> {
-    const state = currentState()
+    const state = this.#state
     const { ctx, request } = state
     const isPatch = request.method === 'PATCH'
     const row = await (isPatch ? acquireLease : readAfterWriter)(state, id)
@@ -44,18 +46,18 @@ export class UploadStore extends DataStore {
   }
 
   override async declareUploadLength(_: string, length: number): Promise<void> {
-    const state = currentState()
+    const state = this.#state
     const upload = requireUpload(state)
     if (upload.size === length) return
     state.upload = (await declareLength(state.ctx, upload, length)) ?? (await throwLeaseLost(state))
   }
 
   override write(): Promise<number> {
-    return receiveBody(currentState(), this.#timeouts)
+    return receiveBody(this.#state, this.#timeouts)
   }
 
   override async remove(id: string): Promise<void> {
-    const state = currentState()
+    const state = this.#state
     const { ctx } = state
     const upload = requireActive(await readAfterWriter(state, id), id, ctx.now())
     if (upload.status === 'PROCESSING') throw lockedError('the upload is being confirmed')

@@ -21,15 +21,9 @@ import {
   readHeaders,
   TUS_VERSION,
 } from './headers.ts'
-import { createUploadLocker } from './locker.ts'
+import { createUploadLocker, createUploadLocks, type UploadLocks } from './locker.ts'
 import { type BodyLimits, type BodyTimeouts, defaultBodyTimeouts } from './receive-body.ts'
-import {
-  currentState,
-  lockedError,
-  requireConfirmed,
-  runWithState,
-  type TusRequestState,
-} from './request-state.ts'
+import { lockedError, requireConfirmed, type TusRequestState } from './request-state.ts'
 import { sendResponse, setUploadHeaders, toHttpError } from './response.ts'
 
 const bodyMethods = new Set(['PATCH', 'POST'])
@@ -44,7 +38,8 @@ export function createTusHandler(
   { maxBodiesPerUser = MAX_BODIES_PER_USER, ...timeouts }: BodyLimits = {},
 ): Handler {
   const serving = {
-    tus: tusServer({ ...defaultBodyTimeouts, ...timeouts }),
+    locks: createUploadLocks(),
+    timeouts: { ...defaultBodyTimeouts, ...timeouts },
     startConcatenation: () => app.jobs.runDue(),
   }
   const running = new Map<TusRequestState, Promise<unknown>>()
@@ -92,14 +87,19 @@ export function createTusHandler(
   }
 }
 
-function tusServer(timeouts: BodyTimeouts) {
+/**
+ * @tus/server passes the request to no method of its data store and locker, so each request gets a server
+ * of its own around its state, which costs microseconds. The package sees a Request of validated headers
+ * without a body, whose bytes the store reads from `state.req`. The row and the error come back in the state.
+ */
+function tusServer(state: TusRequestState, { locks, timeouts }: Serving) {
   return new Server({
     path: '/uploads',
-    datastore: new UploadStore(timeouts),
-    locker: createUploadLocker(),
-    namingFunction: () => createFromRequest(currentState()),
+    datastore: new UploadStore(state, timeouts),
+    locker: createUploadLocker(locks, state),
+    namingFunction: () => createFromRequest(state),
     onResponseError(_, error) {
-      currentState().error = error
+      state.error = error
       return undefined
     },
   })
@@ -133,10 +133,14 @@ async function createState(
   return { req, request, ctx, upload: null, lease: null, stop, error: null }
 }
 
-type Serving = { tus: Server; startConcatenation: () => unknown }
+type Serving = {
+  locks: UploadLocks
+  timeouts: BodyTimeouts
+  startConcatenation: () => unknown
+}
 
 async function serve(
-  { tus, startConcatenation }: Serving,
+  serving: Serving,
   res: ServerResponse,
   state: TusRequestState,
   id: string | null,
@@ -144,8 +148,8 @@ async function serve(
   if (id) await requireTusUpload(state, id)
   try {
     const response = state.request.concat?.parts
-      ? await concatenate(state, startConcatenation)
-      : await runWithState(state, () => tus.handleWeb(requestFor(state, id)))
+      ? await concatenate(state, serving.startConcatenation)
+      : await tusServer(state, serving).handleWeb(requestFor(state, id))
     if (!response.ok) throw await toHttpError(response, state)
     await confirmIfRequested(state)
     setUploadHeaders(res, state)

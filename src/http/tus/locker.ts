@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Locker } from '@tus/server'
-import { currentState, lockedError } from './request-state.ts'
+import { lockedError, type TusRequestState } from './request-state.ts'
 
 /** A request that waits for the lock of an upload or holds it. */
 type Waiter = { stop: AbortController; acquired: Promise<void>; notifyAcquired: () => void }
@@ -49,10 +49,12 @@ export function createWaiter(stop: AbortController): Waiter {
   return { stop, acquired, notifyAcquired }
 }
 
-/** Adapts the locks to the interface of @tus/server. */
-export const createUploadLocker = ({ acquire, release } = createUploadLocks()): Locker => ({
+/** Adapts the locks to the interface of @tus/server for one request. */
+export const createUploadLocker = (
+  { acquire, release }: UploadLocks,
+  state: TusRequestState,
+): Locker => ({
   newLock(id) {
-    const state = currentState()
     const waiter = createWaiter(state.stop)
     const unlock = async () => {
       await state.lease?.release(state.upload)

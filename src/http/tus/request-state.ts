@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage } from 'node:http'
 import type { ServiceContext } from '../../context.ts'
 import { uploadById } from '../../domains/uploads/reads.ts'
@@ -25,7 +24,7 @@ import type { TusRequest } from './headers.ts'
  */
 export type StopReason = 'newer' | 'idle' | 'closing' | 'lost' | 'revoked'
 
-/** The state of one request, which @tus/server does not pass to its data store and locker. */
+/** The state of one request. The data store and locker of the request share it. */
 export type TusRequestState = {
   req: IncomingMessage
   request: TusRequest
@@ -38,19 +37,6 @@ export type TusRequestState = {
   stop: AbortController
   /** The error that a handler threw. */
   error: unknown
-}
-
-const storage = new AsyncLocalStorage<TusRequestState>()
-
-/** Runs `fn` with the state as the current one. */
-export const runWithState = <T>(state: TusRequestState, fn: () => Promise<T>) =>
-  storage.run(state, fn)
-
-/** Returns the state of the current request. Throws outside of runWithState. */
-export function currentState(): TusRequestState {
-  const state = storage.getStore()
-  if (!state) throw new Error('no tus request is running')
-  return state
 }
 
 /** Returns the row of the current upload. Throws if none has been read yet. */
