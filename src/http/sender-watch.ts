@@ -6,8 +6,6 @@ const INTERVAL_MS = 5_000
 /** Tokens checked per statement. */
 const BATCH_SIZE = 500
 
-export type SenderWatch = ReturnType<typeof createSenderWatch>
-
 /**
  * Aborts request bodies with `revoked` when their token is revoked. One timer checks all tokens together.
  */

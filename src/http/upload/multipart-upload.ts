@@ -11,15 +11,8 @@ import {
 } from '../../domains/uploads/form/forms.ts'
 import type { UploadRow } from '../../domains/uploads/rules.ts'
 import { Unauthenticated } from '../../errors/access.ts'
-import { createConcurrencyLimit, MAX_BODIES_PER_USER } from '../limits/concurrency-limit.ts'
 import type { Handler } from '../request-context.ts'
-import { createSenderWatch, type SenderWatch } from '../sender-watch.ts'
-import {
-  abortIfIdle,
-  type BodyLimits,
-  type BodyTimeouts,
-  defaultBodyTimeouts,
-} from '../tus/receive-body.ts'
+import type { BodyLimits } from '../tus/receive-body.ts'
 import { createBodyHandler } from './body-handler.ts'
 import { fileJson } from './file-json.ts'
 import { fieldReader, rowLinkFromForm, uploadFromForm, workspaceFrom } from './form-fields.ts'
@@ -35,37 +28,15 @@ import {
  * Creates the handler of POST /files, which creates, stores and confirms the file of a form and returns it
  * as JSON.
  */
-export function createFormHandler(
-  app: App,
-  { maxBodiesPerUser = MAX_BODIES_PER_USER, ...timeouts }: BodyLimits = {},
-): Handler {
-  const senders = createConcurrencyLimit(maxBodiesPerUser)
-  const watch = createSenderWatch(app.db)
-  const limits = { senders, watch, timeouts: { ...defaultBodyTimeouts, ...timeouts } }
-  return createBodyHandler(app, async (req, res, { authenticate }) =>
-    handleForm(await authenticate(), req, res, limits),
-  )
-}
-
-type FormLimits = {
-  senders: ReturnType<typeof createConcurrencyLimit>
-  watch: SenderWatch
-  timeouts: BodyTimeouts
-}
-
-async function handleForm(
-  ctx: ServiceContext,
-  req: IncomingMessage,
-  res: ServerResponse,
-  { senders, watch, timeouts }: FormLimits,
-) {
-  if (!ctx.viewer) throw new Unauthenticated()
-  senders.admit(ctx.viewer.userId, res)
-  const stop = new AbortController()
-  using _idle = abortIfIdle(req, stop, timeouts)
-  using _revoked = watch.follow(stop, ctx.viewer.tokenId)
-  await sendResult(res, ctx, await storeForm(ctx, req, stop.signal))
-}
+export const createFormHandler = (app: App, limits: BodyLimits = {}): Handler =>
+  createBodyHandler(app, limits, async (req, res, { authenticate, guard }) => {
+    const ctx = await authenticate()
+    if (!ctx.viewer) throw new Unauthenticated()
+    guard.admit(ctx.viewer.userId, res)
+    const stop = new AbortController()
+    using _ = guard.watch(req, stop, ctx.viewer.tokenId)
+    await sendResult(res, ctx, await storeForm(ctx, req, stop.signal))
+  })
 
 async function storeForm(
   ctx: ServiceContext,

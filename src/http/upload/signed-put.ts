@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { App } from '../../app.ts'
 import type { ServiceContext } from '../../context.ts'
 import { asCreator, requireUnrevokedCreator } from '../../domains/uploads/creator.ts'
@@ -9,11 +9,9 @@ import { statusesBefore, type UploadRow } from '../../domains/uploads/rules.ts'
 import { NotFound } from '../../errors/access.ts'
 import { InvalidState } from '../../errors/entries.ts'
 import { HttpError } from '../errors.ts'
-import { createConcurrencyLimit, MAX_BODIES_PER_USER } from '../limits/concurrency-limit.ts'
 import type { Handler } from '../request-context.ts'
-import { createSenderWatch } from '../sender-watch.ts'
 import { createUploadLocks, createWaiter } from '../tus/locker.ts'
-import { abortIfIdle, type BodyLimits, defaultBodyTimeouts } from '../tus/receive-body.ts'
+import type { BodyLimits } from '../tus/receive-body.ts'
 import { lockedError, requireActive } from '../tus/request-state.ts'
 import { createBodyHandler } from './body-handler.ts'
 
@@ -22,34 +20,24 @@ import { createBodyHandler } from './body-handler.ts'
  * client that has the URL. The body is stored completely or not at all: an interrupted PUT starts again at
  * 0, and a newer request aborts an older one.
  */
-export function createSignedPutHandler(
-  app: App,
-  { maxBodiesPerUser = MAX_BODIES_PER_USER, ...timeouts }: BodyLimits = {},
-): Handler {
+export function createSignedPutHandler(app: App, limits: BodyLimits = {}): Handler {
   const locks = createUploadLocks()
-  const senders = createConcurrencyLimit(maxBodiesPerUser)
-  const watch = createSenderWatch(app.db)
-
-  async function put(ctx: ServiceContext, req: IncomingMessage, res: ServerResponse) {
+  return createBodyHandler(app, limits, async (req, res, { publicUrl, guard }) => {
+    const ctx = await app.contextFor(undefined, publicUrl)
     const row = await requirePut(ctx, req)
-    senders.admit(row.createdBy, res)
+    guard.admit(row.createdBy, res)
     const stop = new AbortController()
     const waiter = createWaiter(stop)
     await locks.acquire(row.id, waiter)
     try {
-      using _idle = abortIfIdle(req, stop, { ...defaultBodyTimeouts, ...timeouts })
-      using _revoked = watch.follow(stop, row.tokenId ?? '')
+      using _ = guard.watch(req, stop, row.tokenId ?? '')
       const upload = await receiveWithLease(await asCreator(ctx, row), req, row.id, stop)
       const headers = { 'Holdall-Upload-Id': upload.id, 'Holdall-Upload-Status': upload.status }
       res.writeHead(204, { ...headers, 'Cache-Control': 'no-store' }).end()
     } finally {
       locks.release(row.id, waiter)
     }
-  }
-
-  return createBodyHandler(app, async (req, res, { publicUrl }) =>
-    put(await app.contextFor(undefined, publicUrl), req, res),
-  )
+  })
 }
 
 /**
