@@ -14,9 +14,9 @@ import {
 } from './request-state.ts'
 
 /**
- * The data store of one request of @tus/server: offsets are in the database, bytes in the blob store. Bodies bypass the
- * package: its streams cost a sixth of the throughput, and it abandons an interrupted body before the
- * received bytes are committed.
+ * The data store of one request of @tus/server: offsets are in the database, bytes in the blob store. Bodies
+ * bypass the package: its streams cost a sixth of the throughput, and it abandons an interrupted body before
+ * the received bytes are committed.
  */
 export class UploadStore extends DataStore {
   override extensions = ['creation', 'creation-with-upload', 'creation-defer-length', 'termination']

@@ -7,7 +7,7 @@ import { createSenderWatch } from '../sender-watch.ts'
 import { abortIfIdle, type BodyLimits, defaultBodyTimeouts } from '../tus/receive-body.ts'
 
 /** The limits of the bodies of one route. */
-export type BodyGuard = {
+type BodyGuard = {
   /** Counts a body of the user until the response closes. Throws RateLimited at the limit. */
   admit: (userId: string, res: ServerResponse) => void
   /** Aborts `stop` with `idle` or `revoked`, until the returned object is disposed. */
