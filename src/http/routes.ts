@@ -154,10 +154,8 @@ function createDownloadRoute(app: App, links: LinkLimits, revocations: Revocatio
   const onError = (err: unknown) => app.log.error({ err }, 'recording downloads failed')
   const downloads = openDownloadLog({ ...app, viewer: null, publicUrl: '' }, onError)
   return {
-    async handle(req, res, { requestId, publicUrl, address, authenticate }) {
+    async handle(req, res, { publicUrl, address, authenticate }) {
       const anonymous = await app.contextFor(undefined, publicUrl)
-      const log = (err: unknown) => app.log.error({ err }, 'unexpected')
-      const errorContext = () => ({ requestId, log })
       const redirects = app.config.downloads === 'redirect'
       const downloadContext = {
         authenticate,
@@ -167,7 +165,6 @@ function createDownloadRoute(app: App, links: LinkLimits, revocations: Revocatio
         links,
         revocations,
         redirects,
-        errorContext,
       }
       return createDownloadHandler(downloadContext)(req, res)
     },

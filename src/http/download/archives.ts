@@ -15,8 +15,8 @@ import type { RevocationWatch } from '../revocation-watch.ts'
 import type { ByteRange } from './byte-ranges.ts'
 import { contentHeaders } from './content-headers.ts'
 import { linkCreatorRight } from './downloads.ts'
-import { prepareResponse } from './prepare-response.ts'
-import { bytesOf, sendFile } from './send-file.ts'
+import { bytesOf, type FileResponse } from './send-file.ts'
+import { ignoreIfClosed, transfer } from './transfer.ts'
 
 type Copy = {
   name: string
@@ -96,13 +96,12 @@ async function sendCopy(
     'Cache-Control': 'private, no-cache',
   }
   const content = contentHeaders(copy, 'attachment')
-  const response = prepareResponse(req, res, { ...copy, kind: 'archive', validators, content })
-  if (!response) return
-  await copy.charge(bytesOf(response))
-  if (response.parts.some(({ range }) => range.start === 0)) await copy.begin?.()
-  const open = async (_: string, part?: { start: number; end?: number }) =>
-    copy.open({ start: part?.start ?? 0, end: part?.end ?? copy.size - 1 })
-  await sendFile(res, response, { blobs: { open }, blobId: copy.name })
+  const begin = async (response: FileResponse) => {
+    await copy.charge(bytesOf(response))
+    if (response.parts.some(({ range }) => range.start === 0)) await copy.begin?.()
+    return { name: copy.name, open: copy.open }
+  }
+  await transfer(req, res, { ...copy, kind: 'archive', validators, content, begin })
 }
 
 /** Sends the manifest as CSV, whose length is not known before it is written. */
@@ -124,11 +123,4 @@ async function sendCsv(
 async function* csvOf(plan: ArchivePlan) {
   yield CSV_HEAD
   for await (const entry of plan.manifestEntries()) yield csvLine(entry)
-}
-
-/** Ignores errors after the client has closed the connection. */
-async function ignoreIfClosed(res: ServerResponse, sending: Promise<void>) {
-  await sending.catch((error) => {
-    if (!res.destroyed) throw error
-  })
 }

@@ -12,13 +12,12 @@ import { requireLinkCreator } from '../../domains/workspaces/reads.ts'
 import { NotFound, Unauthenticated } from '../../errors/access.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { readLink } from '../../signing/signed-links.ts'
-import { type ErrorContext, sendError } from '../errors.ts'
 import { type LinkLimits, type LinkQuota, quotaKey } from '../limits/egress-limits.ts'
 import type { RevocationWatch, Right } from '../revocation-watch.ts'
 import { contentHeaders, type Disposition } from './content-headers.ts'
-import { prepareResponse } from './prepare-response.ts'
 import { canPresign, redirectToBucket } from './presigned-redirect.ts'
-import { bytesOf, type FileResponse, sendFile } from './send-file.ts'
+import { bytesOf, type FileResponse, type Source } from './send-file.ts'
+import { ignoreIfClosed, transfer } from './transfer.ts'
 
 /** What the download handler needs for one request. */
 export type DownloadContext = {
@@ -33,7 +32,6 @@ export type DownloadContext = {
   revocations: RevocationWatch
   /** Whether downloads are redirected to the bucket, if the store has one. */
   redirects: boolean
-  errorContext: () => ErrorContext
 }
 
 /**
@@ -41,20 +39,13 @@ export type DownloadContext = {
  * current version, with a bearer token or from a public workspace. Supports ranges and conditional requests
  * (RFC 9110). An error in the middle of a body destroys the connection.
  */
-export function createDownloadHandler(context: DownloadContext) {
-  return async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
-    try {
-      await serveDownload(context, req, res)
-    } catch (error) {
-      // A client that has closed the connection receives no error, and none is logged.
-      if (!res.destroyed) sendError(res, error, context.errorContext())
-    }
-  }
-}
+export const createDownloadHandler =
+  (context: DownloadContext) => (req: IncomingMessage, res: ServerResponse) =>
+    ignoreIfClosed(res, serveDownload(context, req, res))
 
 async function serveDownload(context: DownloadContext, req: IncomingMessage, res: ServerResponse) {
   const download = await resolveDownload(context, req)
-  const { ctx, file, disposition, cacheControl, begin, by } = download
+  const { file, disposition, cacheControl } = download
   const content = contentHeaders(file, disposition)
   const [etag, modifiedAt] = [`"${file.sha256}"`, file.modifiedAt]
   const validators = {
@@ -64,23 +55,40 @@ async function serveDownload(context: DownloadContext, req: IncomingMessage, res
     'Cache-Control': cacheControl,
   }
   const copy = { kind: 'file', size: file.size, etag, modifiedAt, validators, content } as const
-  const response = prepareResponse(req, res, copy)
-  if (!response) return
-  const onBegin = () => by && context.downloads.note({ ...by, ...loggedResponse(file, response) })
-  const mayRedirect = context.redirects && !download.isCounted && canPresign(req.headers, response)
+  const begin = (response: FileResponse) =>
+    beginDownload(context, { req, res, download, content, response })
+  await transfer(req, res, { ...copy, begin })
+}
+
+type Begun = {
+  req: IncomingMessage
+  res: ServerResponse
+  download: ResolvedDownload
+  content: ReturnType<typeof contentHeaders>
+  response: FileResponse
+}
+
+/** Charges the link, records the download and returns its bytes, or null after a redirect to the bucket. */
+async function beginDownload(
+  { redirects, downloads: log, links, revocations }: DownloadContext,
+  { req, res, download, content, response }: Begun,
+): Promise<Source | null> {
+  const { ctx, file, by, link, begin } = download
+  const onBegin = () => by && log.note({ ...by, ...loggedResponse(file, response) })
+  const mayRedirect = redirects && !download.isCounted && canPresign(req.headers, response)
   const presigned = mayRedirect ? ctx.blobs.presigned : undefined
-  if (download.link) {
-    const { quota, downloads } = context.links
-    downloads.admit(download.link, res)
+  if (link) {
+    links.downloads.admit(link, res)
     const sending = { res, file, response, toBucket: presigned !== undefined }
-    if (quota) await chargeBytes(quota, download.link, sending)
+    if (links.quota) await chargeBytes(links.quota, link, sending)
   }
   await begin?.(response)
   if (presigned) {
-    return redirectToBucket(res, { presigned, key: file.blobId, content, now: ctx.now(), onBegin })
+    await redirectToBucket(res, { presigned, key: file.blobId, content, now: ctx.now(), onBegin })
+    return null
   }
-  context.revocations.follow(res, download.right)
-  await sendFile(res, response, { blobs: ctx.blobs, blobId: file.blobId, onBegin })
+  revocations.follow(res, download.right)
+  return { name: file.blobId, open: (range) => ctx.blobs.open(file.blobId, range), onBegin }
 }
 
 type Sending = {

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { BlobStore } from '../../blobs/blob-store.ts'
 import { releaseBuffers } from '../../blobs/streams/release-buffers.ts'
 import { CorruptBlob, StorageError } from '../../errors/availability.ts'
 import { HttpError } from '../errors.ts'
@@ -71,7 +70,7 @@ const rangeNotSatisfiable = (size: number) =>
 export async function sendFile(
   res: ServerResponse,
   response: FileResponse,
-  { blobs, blobId, onBegin }: Source,
+  { name, open, onBegin }: Source,
 ) {
   const begin = () => {
     if (res.headersSent) return res
@@ -79,21 +78,23 @@ export async function sendFile(
     return res.writeHead(response.status, response.headers)
   }
   for (const { head, range } of response.parts) {
-    const bytes = await blobs.open(blobId, range)
+    const bytes = await open(range)
     const sendHead = () => begin().write(head)
     const sent = await copyPart(bytes, { res, sendHead }).catch((cause) => {
       if (cause instanceof CorruptBlob) throw cause
-      throw new StorageError(`${blobId} could not be read`, { cause })
+      throw new StorageError(`${name} could not be read`, { cause })
     })
     // A body shorter than Content-Length must not look complete.
     if (sent !== lengthOf(range))
-      throw new StorageError(`${blobId} is shorter than the size in its row`)
+      throw new StorageError(`${name} is shorter than the size in its row`)
   }
   begin().end(response.tail)
 }
-type Source = {
-  blobs: Pick<BlobStore, 'open'>
-  blobId: string
+/** The bytes of a response. */
+export type Source = {
+  /** Name in error messages, which are for the log only. */
+  name: string
+  open: (range: ByteRange) => Readable | Promise<Readable>
   /** Called before the headers are sent. */
   onBegin?: () => void
 }
