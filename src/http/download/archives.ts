@@ -14,7 +14,7 @@ import type { Handler } from '../request-context.ts'
 import type { RevocationWatch } from '../revocation-watch.ts'
 import type { ByteRange } from './byte-ranges.ts'
 import { contentHeaders } from './content-headers.ts'
-import { linkCreatorRight } from './downloads.ts'
+import { linkCreatorRight } from './resolve-download.ts'
 import { bytesOf, type FileResponse } from './send-file.ts'
 import { ignoreIfClosed, transfer } from './transfer.ts'
 
