@@ -1,34 +1,33 @@
 import fc from 'fast-check'
-import { type GraphQLSchema, graphql, isScalarType } from 'graphql'
+import {
+  GraphQLNonNull,
+  GraphQLObjectType,
+  type GraphQLScalarType,
+  GraphQLSchema,
+  GraphQLString,
+  graphql,
+  isScalarType,
+} from 'graphql'
 import { expect, test } from 'vitest'
-import { builder } from '../../../src/graphql/builder.ts'
-import '../../../src/graphql/scalars.ts'
+import { schema as serverSchema } from '../../../src/schema.ts'
 
 const scalars = ['DateTime', 'URL', 'ByteCount', 'SyncCursor', 'JSONObject'] as const
 const schema = echoSchema()
 
 /** A field per scalar that echoes its argument, and one that shows the internal value. */
 function echoSchema(): GraphQLSchema {
-  for (const type of scalars) {
-    builder.queryField(type, (t) =>
-      t.field({
-        type,
-        args: { value: t.arg({ type, required: true }) },
-        resolve: (_, { value }) => value as never,
-      }),
-    )
-    builder.queryField(`inside${type}`, (t) =>
-      t.string({
-        args: { value: t.arg({ type, required: true }) },
-        resolve: (_, { value }) => JSON.stringify(value),
-      }),
-    )
-  }
-  builder.mutationField('nothing', (t) => t.boolean({ resolve: () => true }))
-  builder.subscriptionField('never', (t) =>
-    t.boolean({ subscribe: async function* () {}, resolve: () => true }),
-  )
-  return builder.toSchema()
+  const fields = scalars.flatMap((name) => {
+    const type = serverSchema.getType(name) as GraphQLScalarType
+    const args = { value: { type: new GraphQLNonNull(type) } }
+    const inside = (_: unknown, { value }: { value: unknown }) => JSON.stringify(value)
+    return [
+      [name, { type, args, resolve: (_: unknown, { value }: { value: unknown }) => value }],
+      [`inside${name}`, { type: GraphQLString, args, resolve: inside }],
+    ] as const
+  })
+  return new GraphQLSchema({
+    query: new GraphQLObjectType({ name: 'Query', fields: Object.fromEntries(fields) }),
+  })
 }
 
 type Scalar = (typeof scalars)[number]

@@ -9,8 +9,8 @@ import { deletePart, terminateUpload } from '../terminate.ts'
 import { concatPartsJob } from './concat.ts'
 
 /**
- * Returns the handler of the job of createFinal. It appends the parts to the final upload, continuing after an
- * interrupted attempt, then ends the parts. Buffers about 1 MiB in memory. With autoConfirm, the last byte
+ * Returns the handler of the job of createFinal. It appends the parts to the final upload, continuing after
+ * an interrupted attempt, then ends the parts. Buffers about 1 MiB in memory. With autoConfirm, the last byte
  * enqueues the confirm. Throws InvalidState if another writer holds or takes the lease, and StorageError.
  */
 export const createConcatHandler = (ctx: ServiceContext) =>
