@@ -9,7 +9,6 @@ import type { DatabaseConfig } from '../config/config.ts'
 import { postgresDialect } from './postgres/dialect.ts'
 import { memoryDialect, sqliteDialect } from './sqlite/dialect.ts'
 import type { Tables } from './tables.ts'
-import type { Tx } from './transaction.ts'
 
 export type Db = Kysely<Tables>
 
@@ -35,8 +34,7 @@ export const ping = (db: Db) => sql`select 1`.execute(db)
  * Whether the database is PostgreSQL. For this folder only: other code calls a function that says what it
  * needs, such as hasSeveralProcesses.
  */
-export const isPostgres = (db: Db | Tx): boolean =>
-  db.getExecutor().adapter instanceof PostgresAdapter
+export const isPostgres = (db: Db): boolean => db.getExecutor().adapter instanceof PostgresAdapter
 
 /** Returns whether several servers may use the database at the same time: SQLite is locked for one. */
 export const hasSeveralProcesses = (db: Db): boolean => isPostgres(db)

@@ -68,6 +68,16 @@ export function errorTypeName({ code }: DomainError): string | undefined {
   return code in typedErrors ? typedErrors[code as TypedErrorCode].type : undefined
 }
 
+/**
+ * Returns an error as a plain object, for a field that shows it as a value: graphql-js throws every instance
+ * of Error that a resolver returns.
+ */
+export const asValue = <E extends DomainError>(error: E): E => ({
+  ...error,
+  message: error.message,
+  retryable: error.retryable,
+})
+
 type ErrorClass<E extends DomainError> = new (...args: never[]) => E
 type TypedError<C extends TypedErrorCode> = DomainError & { code: C }
 

@@ -183,6 +183,21 @@ test('every source file belongs to a layer, and every domain to schema.ts', () =
   expect(sources.filter((file) => domainOf(file) && ageOf(file) === -1)).toEqual([])
 })
 
+test('no file imports itself through others, not even for a type', () => {
+  const targets = (file: string) => imports.filter(({ from }) => from === file).map(({ to }) => to)
+  const reachable = (start: string) => {
+    const seen = new Set<string>()
+    const open = targets(start)
+    for (let file = open.pop(); file !== undefined; file = open.pop()) {
+      if (seen.has(file)) continue
+      seen.add(file)
+      open.push(...targets(file))
+    }
+    return seen
+  }
+  expect(sources.filter((file) => reachable(file).has(file))).toEqual([])
+})
+
 test('rules.ts is synchronous', () => {
   const waiting = sources.filter(
     (f) => roleOf(f) === 'rules' && /\bawait\b|\basync\b/.test(read(f)),

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { ColumnType } from '../../src/database/tables.ts'
-import type { UserTable } from '../../src/database/user-tables/tables.ts'
+import type { UserTable } from '../../src/database/user-tables/user-table.ts'
 import { checkTable, requirePathColumn, sqlNameOf } from '../../src/domains/tables/rules.ts'
 import { decodeCells, encodeCells } from '../../src/domains/tables/values.ts'
 import { RowRejected } from '../../src/errors/entries.ts'

@@ -2,8 +2,7 @@ import { type KyselyPlugin, type RawBuilder, type SqlBool, sql, type UnknownRow 
 import { RowRejected } from '../../errors/entries.ts'
 import type { ColumnType } from '../tables.ts'
 import type { Tx } from '../transaction.ts'
-import type { Cell } from '../user-tables/cells.ts'
-import type { UserTable } from '../user-tables/tables.ts'
+import type { Cell, UserTable } from '../user-tables/user-table.ts'
 
 /*
  * Cells of user tables on PostgreSQL. Every cell is read as the text representation of its type and written

@@ -1,7 +1,6 @@
 import { type KyselyPlugin, type RawBuilder, type SqlBool, sql } from 'kysely'
 import { RowRejected } from '../../errors/entries.ts'
-import type { Cell } from '../user-tables/cells.ts'
-import type { UserTable } from '../user-tables/tables.ts'
+import type { Cell, UserTable } from '../user-tables/user-table.ts'
 
 /*
  * Cells of user tables on SQLite.

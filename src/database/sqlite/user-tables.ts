@@ -2,7 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import type { Db } from '../database.ts'
 import type { ColumnType } from '../tables.ts'
 import type { Tx } from '../transaction.ts'
-import type { TableDescription, UserTable } from '../user-tables/tables.ts'
+import type { TableDescription, UserTable } from '../user-tables/user-table.ts'
 
 /*
  * Implements user-tables/tables.ts on SQLite.

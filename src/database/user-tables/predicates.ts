@@ -1,8 +1,8 @@
 import { type Expression, type RawBuilder, type SqlBool, sql } from 'kysely'
 import type { Db } from '../database.ts'
 import type { Tx } from '../transaction.ts'
-import { type Cells, dialectOf } from './cells.ts'
-import type { UserTable } from './tables.ts'
+import { dialectOf } from './cells.ts'
+import type { Cells, UserTable } from './user-table.ts'
 
 export type Match = RawBuilder<SqlBool>
 /** A subquery that returns keys of rows. */

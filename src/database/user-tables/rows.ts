@@ -3,9 +3,9 @@ import { RowRejected } from '../../errors/entries.ts'
 import type { Db } from '../database.ts'
 import type { Query } from '../query/keyset-predicate.ts'
 import type { Tx } from '../transaction.ts'
-import { type Cell, type Cells, dialectOf } from './cells.ts'
+import { dialectOf } from './cells.ts'
 import type { Match } from './predicates.ts'
-import type { UserTable } from './tables.ts'
+import type { Cell, Cells, UserTable } from './user-table.ts'
 
 // All identifiers go through sql.id, which quotes them as a whole: dots and quotes have no special meaning.
 

@@ -3,30 +3,8 @@ import { type Db, isPostgres, openInMemory } from '../database.ts'
 import { migrateToLatest } from '../migrate.ts'
 import * as postgres from '../postgres/user-tables.ts'
 import * as sqlite from '../sqlite/user-tables.ts'
-import type { ColumnType } from '../tables.ts'
 import type { Tx } from '../transaction.ts'
-
-/** A column of a user table. A column without a type is preserved, but neither shown nor written. */
-export type UserColumn = { name: string; type: ColumnType | null; nullable: boolean }
-export type UserTable = {
-  /** The name that users see. */
-  name: string
-  /** The name in the database. */
-  sqlName: string
-  keyColumn: string
-  columns: UserColumn[]
-  /**
-   * Whether it is an operator's table: its errors must not disclose rows and columns that are not exposed.
-   */
-  letIn: boolean
-}
-/** A table as described by the database's catalog. */
-export type TableDescription = Omit<UserTable, 'keyColumn' | 'letIn'> & {
-  /** The integer column that is its primary key; null if there is none. */
-  keyColumn: string | null
-  /** The columns that accept any text: only these can be used as FILE_PATH. */
-  textColumns: string[]
-}
+import type { TableDescription, UserTable } from './user-table.ts'
 
 /** Name of the key column of tables that createUserTable creates; its numbers are never reused. */
 export const KEY_COLUMN = '_id'

@@ -1,11 +1,16 @@
 import { BadPageSize } from '../../errors/input.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
-import { errorTypeName, NotFoundError, SyncCursorExpiredError } from '../../graphql/errors.ts'
+import {
+  asValue,
+  errorTypeName,
+  NotFoundError,
+  SyncCursorExpiredError,
+} from '../../graphql/errors.ts'
 import { defaultPageSize, listCost, maxPageSize, pageCost } from '../../graphql/limits/costs.ts'
 import { ActivityActionEnum } from '../activity/graphql.ts'
 import { encodeSyncCursor } from '../activity/sync-cursor.ts'
-import { asValue, Entry } from '../entries/graphql.ts'
+import { Entry } from '../entries/graphql.ts'
 import { Upload } from '../uploads/graphql.ts'
 import type { UploadRow } from '../uploads/rules.ts'
 import { Workspace } from '../workspaces/graphql.ts'

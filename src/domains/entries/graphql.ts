@@ -2,7 +2,6 @@ import { inTransaction } from '../../context.ts'
 import { countList } from '../../database/query/keyset.ts'
 import { budgetOf } from '../../database/query/work-budget.ts'
 import { NotFound } from '../../errors/access.ts'
-import type { DomainError } from '../../errors/domain-error.ts'
 import {
   Cycle,
   InvalidState,
@@ -12,7 +11,7 @@ import {
 } from '../../errors/entries.ts'
 import { builder, type SchemaTypes } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
-import { NameConflictError, StaleRevisionError, UserError } from '../../graphql/errors.ts'
+import { asValue, NameConflictError, StaleRevisionError, UserError } from '../../graphql/errors.ts'
 import { listCost, maxPageSize, pageCost } from '../../graphql/limits/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
 import { loader, Node, nullIfDenied } from '../../graphql/nodes.ts'
@@ -357,13 +356,6 @@ const BatchResult = builder.objectRef<Outcome>('BatchResult').implement({
     }),
   }),
 })
-
-/**
- * Wraps an error so that graphql-js treats it as a value. graphql-js throws any Error instance that a
- * resolver returns.
- */
-export const asValue = <E extends DomainError>(error: E): E =>
-  new Proxy(error, { getPrototypeOf: () => null })
 
 export type BatchResults = { results: Outcome[] }
 

@@ -11,7 +11,8 @@ import {
   withKey,
 } from '../../database/user-tables/predicates.ts'
 import { type RawRow, rowsQuery } from '../../database/user-tables/rows.ts'
-import { existingTables, type UserTable } from '../../database/user-tables/tables.ts'
+import { existingTables } from '../../database/user-tables/tables.ts'
+import type { UserTable } from '../../database/user-tables/user-table.ts'
 import { RowRejected } from '../../errors/entries.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { pathColumns, requireColumn } from './rules.ts'

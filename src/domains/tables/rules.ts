@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { ColumnType } from '../../database/tables.ts'
-import type { UserColumn } from '../../database/user-tables/tables.ts'
+import type { UserColumn } from '../../database/user-tables/user-table.ts'
 import { RowRejected } from '../../errors/entries.ts'
 import { InvalidInput, type Issue } from '../../errors/input.ts'
 

@@ -1,7 +1,7 @@
 import type { TxContext } from '../../context.ts'
-import type { Cell, Cells } from '../../database/user-tables/cells.ts'
 import { all, pathMatches } from '../../database/user-tables/predicates.ts'
 import { cellsOf, deleteRows, type RawRow } from '../../database/user-tables/rows.ts'
+import type { Cell, Cells } from '../../database/user-tables/user-table.ts'
 import { record } from '../activity/writes.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { requireAccess } from '../workspaces/reads.ts'

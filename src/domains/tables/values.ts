@@ -1,6 +1,5 @@
 import type { ColumnType } from '../../database/tables.ts'
-import type { Cell, Cells } from '../../database/user-tables/cells.ts'
-import type { UserTable } from '../../database/user-tables/tables.ts'
+import type { Cell, Cells, UserTable } from '../../database/user-tables/user-table.ts'
 import { RowRejected } from '../../errors/entries.ts'
 import { isStorableText } from '../../names.ts'
 import { requireColumn, shownColumns } from './rules.ts'

@@ -9,9 +9,8 @@ import {
   KEY_COLUMN,
   nameExists,
   systemTables,
-  type TableDescription,
-  type UserColumn,
 } from '../../database/user-tables/tables.ts'
+import type { TableDescription, UserColumn } from '../../database/user-tables/user-table.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { record } from '../activity/writes.ts'
 import { requireInputWorkspace } from '../workspaces/reads.ts'
