@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { keepLease } from '../concurrency/lease.ts'
 import { StartupError } from '../config/config.ts'
 import type { Db } from '../database/database.ts'
 
@@ -20,18 +21,17 @@ export async function acquireBackupLease(db: Db): Promise<BackupLease> {
   const leaseUntil = Date.now() + LEASE_TTL_MS
   await db.insertInto('backups').values({ id, leaseUntil }).execute()
   let heldUntil = leaseUntil
-  const renewal = setInterval(async () => {
+  const renewal = keepLease(RENEW_INTERVAL_MS, async () => {
     const leaseUntil = Date.now() + LEASE_TTL_MS
-    const renewed = await renew(db, id, leaseUntil).catch(() => false)
-    if (renewed) heldUntil = leaseUntil
-  }, RENEW_INTERVAL_MS)
+    if (await renew(db, id, leaseUntil)) heldUntil = leaseUntil
+  })
   return {
     requireHeld() {
       if (Date.now() < heldUntil) return
       throw new StartupError('The database did not answer for ten minutes; start the backup again.')
     },
     async [Symbol.asyncDispose]() {
-      clearInterval(renewal)
+      renewal[Symbol.dispose]()
       // If the database is unreachable, the lease expires without being deleted.
       await db
         .deleteFrom('backups')

@@ -1,11 +1,11 @@
+import { createKeyedMutex, type KeyedMutex } from '../concurrency/keyed-mutex.ts'
 import type { Db } from './database.ts'
 import { NoConnection } from './errors.ts'
 
 /** Maximum time to wait for a turn, as long as for a connection. */
 const TIMEOUT_MS = 10_000
 
-/** The end of the last transaction in each queue. */
-const tails = new WeakMap<Db, Map<string, Promise<void>>>()
+const mutexes = new WeakMap<Db, KeyedMutex>()
 
 /**
  * Runs `fn` when it is its turn in each of these workspaces. Only one transaction of this process at a time
@@ -28,32 +28,9 @@ export async function withWorkspaceQueue<T>(
 }
 
 async function enter(db: Db, id: string): Promise<() => void> {
-  const byId = tails.get(db) ?? new Map<string, Promise<void>>()
-  tails.set(db, byId)
-  const before = byId.get(id)
-  const { promise, resolve } = Promise.withResolvers<void>()
-  byId.set(id, promise)
-  const leave = () => {
-    if (byId.get(id) === promise) byId.delete(id)
-    resolve()
-  }
-  if (before)
-    await withTimeout(before).catch((error) => {
-      // The next call in the queue then waits for the previous one, in place of this one.
-      void before.then(leave)
-      throw error
-    })
-  return leave
-}
-
-function withTimeout(before: Promise<void>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const expire = () =>
-      reject(new NoConnection(new Error(`the workspace is locked for more than ${TIMEOUT_MS} ms`)))
-    const timer = setTimeout(expire, TIMEOUT_MS)
-    void before.then(() => {
-      clearTimeout(timer)
-      resolve()
-    })
-  })
+  const mutex = mutexes.get(db) ?? createKeyedMutex()
+  mutexes.set(db, mutex)
+  const leave = await mutex.acquire(id, TIMEOUT_MS)
+  if (leave) return leave
+  throw new NoConnection(new Error(`the workspace is locked for more than ${TIMEOUT_MS} ms`))
 }

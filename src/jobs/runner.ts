@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { withDeadline } from '../concurrency/deadline.ts'
+import { keepLease } from '../concurrency/lease.ts'
 import type { Db } from '../database/database.ts'
 import { clockSkewGuard, ensurePeriodicJobs, type Schedule } from './periodic.ts'
 import { backoffMs, claim, finish, type Job, postpone, renew, reschedule } from './queue.ts'
@@ -73,7 +74,7 @@ export function startRunner(options: RunnerOptions): Runner {
     async stop() {
       closing.abort(new Error('the server is shutting down'))
       clearTimeout(timer)
-      await Promise.race([last, sleep(2000, undefined, { ref: false })])
+      await withDeadline(last, 2000, undefined)
     },
   }
 }
@@ -130,11 +131,11 @@ function startRenewal({ db, now, log, closing, leaseMs = LEASE_MS }: Round, job:
     )
     if (held === false) ended.abort(new Error('another process has claimed this job'))
   }
-  const timer = setInterval(beat, leaseMs / 3).unref()
+  const lease = keepLease(leaseMs / 3, beat)
   return {
     signal: ended.signal,
     [Symbol.dispose]() {
-      clearInterval(timer)
+      lease[Symbol.dispose]()
       closing.removeEventListener('abort', close)
     },
   }

@@ -1,4 +1,4 @@
-import { withKeyLock } from '../../concurrency/keyed-mutex.ts'
+import { createKeyedMutex } from '../../concurrency/keyed-mutex.ts'
 import { inTransaction, type ServiceContext } from '../../context.ts'
 import { NotFound } from '../../errors/access.ts'
 import { record } from '../activity/writes.ts'
@@ -52,6 +52,9 @@ async function logOpening(ctx: ServiceContext, { share, root, parent }: Shared) 
   )
 }
 
+/** One attempt at a time for each share and each address. */
+const attempts = createKeyedMutex()
+
 async function requirePassword(
   ctx: ServiceContext,
   share: ShareRow,
@@ -60,7 +63,7 @@ async function requirePassword(
   if (share.passwordHash === null) return
   if (password == null || password.length > 1000) throw shareNotFound()
   const verdict = await checkFromAddress(ctx, address, () =>
-    withKeyLock(share.id, () => checkPassword(ctx, share.id, password)),
+    attempts.run(share.id, () => checkPassword(ctx, share.id, password)),
   )
   if (verdict !== 'right') throw shareNotFound()
 }
@@ -78,7 +81,7 @@ const checkFromAddress = (
   address: string,
   attempt: () => Promise<Verdict>,
 ) =>
-  withKeyLock(address, async () => {
+  attempts.run(address, async () => {
     const lock = await counter.get(`share lock ${address}`)
     if (lock && isLocked({ lockedUntil: lock.endsAt }, now())) return 'not checked'
     const verdict = await attempt()

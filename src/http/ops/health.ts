@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { App } from '../../app.ts'
+import { withDeadline } from '../../concurrency/deadline.ts'
 import { ping } from '../../database/database.ts'
 import type { Handler } from '../request-context.ts'
 
@@ -21,7 +21,7 @@ export function createReadinessHandler({ db, log, space }: App): Handler {
   let pending: Promise<boolean> | null = null
   return {
     async handle(_, res) {
-      const ready = !draining && (await withTimeout(isDatabaseUp()))
+      const ready = !draining && (await withDeadline(isDatabaseUp(), TIMEOUT_MS, false))
       res.writeHead(ready ? 200 : 503, plain).end(ready ? await statusText() : 'not ready\n')
     },
     drain() {
@@ -51,16 +51,6 @@ export function createReadinessHandler({ db, log, space }: App): Handler {
       log.error({ err: error }, 'the database does not respond')
       return false
     }
-  }
-}
-
-async function withTimeout(result: Promise<boolean>): Promise<boolean> {
-  const timer = new AbortController()
-  const timeout = sleep(TIMEOUT_MS, false, { ref: false, signal: timer.signal })
-  try {
-    return await Promise.race([result, timeout.catch(() => false)])
-  } finally {
-    timer.abort()
   }
 }
 

@@ -1,11 +1,11 @@
 import { hash, randomUUID, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { App } from '../../app.ts'
 import type { DiskSpace } from '../../blobs/disk-space.ts'
 import type { VolumeState } from '../../blobs/volume.ts'
+import { withDeadline } from '../../concurrency/deadline.ts'
 import type { Config, MetricsConfig } from '../../config/config.ts'
 import { lockWaits } from '../../database/transaction.ts'
 import { sweepState } from '../../domains/uploads/store/installation.ts'
@@ -72,7 +72,7 @@ export function createMetrics({ db, log, space }: Pick<App, 'db' | 'log' | 'spac
         .then(sweeper.set)
         .catch((err: unknown) => log.warn({ err }, 'reading the state of the sweeper failed'))
       // The other metrics matter most when the database does not respond.
-      await Promise.race([swept, sleep(DATABASE_WAIT_MS, undefined, { ref: false })])
+      await withDeadline(swept, DATABASE_WAIT_MS, undefined)
       return Registry.merge([processRegistry, serverRegistry]).metrics()
     },
   }

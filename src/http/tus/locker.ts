@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Locker } from '@tus/server'
+import { withDeadline } from '../../concurrency/deadline.ts'
 import { lockedError, type TusRequestState } from './request-state.ts'
 
 /** A request that waits for the lock of an upload or holds it. */
@@ -28,7 +28,14 @@ export function createUploadLocks({ waitMs = 2000, maxWaiting = 8 } = {}): Uploa
     queue.push(waiter)
     queues.set(id, queue)
     if (queue[0] === waiter) return
-    if (await isResolvedWithin(waitMs, waiter.acquired)) return
+    if (
+      await withDeadline(
+        waiter.acquired.then(() => true),
+        waitMs,
+        false,
+      )
+    )
+      return
     release(id, waiter)
     throw lockedError('another request for this upload is still running')
   }
@@ -63,11 +70,3 @@ export const createUploadLocker = (
     return { lock: () => acquire(id, waiter), unlock }
   },
 })
-
-async function isResolvedWithin(ms: number, promise: Promise<void>): Promise<boolean> {
-  const timer = new AbortController()
-  const timeout = sleep(ms, false, { signal: timer.signal }).catch(() => false)
-  const isResolved = await Promise.race([promise.then(() => true), timeout])
-  timer.abort()
-  return isResolved
-}

@@ -10,7 +10,11 @@ import { type EntryRef, type EntryRow, requireLiveFolder } from '../../entries/r
 import { checkEntryPath } from '../../entries/rules.ts'
 import { resolveNameConflict, toWrite } from '../../entries/writes.ts'
 import { commitBytes } from '../../uploads/confirm/confirm.ts'
-import { claimUpload, defaultTimeout, keepLease } from '../../uploads/confirm/confirm-lease.ts'
+import {
+  claimUpload,
+  defaultTimeout,
+  keepConfirmLease,
+} from '../../uploads/confirm/confirm-lease.ts'
 import { releaseClaim } from '../../uploads/confirm/failures.ts'
 import { completeUpload } from '../../uploads/confirm/publish.ts'
 import {
@@ -54,7 +58,7 @@ async function runImport(
   const found = requireLiveFolder(ctx.db, ctx.viewer, folderRef, toWrite)
   const { entry: folder } = await withInputPath('folder', found)
   const archive = await withInputPath('uploadId', claimArchive(ctx, uploadId))
-  using _lease = keepLease(ctx, archive)
+  using _lease = keepConfirmLease(ctx, archive)
   try {
     await commitBytes(ctx, archive, { uploadId })
     const result = await importClaimed(ctx, { archive, folder, onConflict })

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { withDeadline } from '../../../concurrency/deadline.ts'
 import { inTransaction, type ServiceContext } from '../../../context.ts'
 import { DomainError } from '../../../errors/domain-error.ts'
 import { backoffMs } from '../../../jobs/queue.ts'
@@ -94,7 +94,7 @@ export function createAutoConfirmer(ctx: ServiceContext, report: (error: unknown
     if (!upload || !isAutoConfirming(upload)) return
     const isFree = running.size < CONCURRENCY && !running.has(uploadId)
     if (isFree && !(await isBeingConfirmed(ctx, upload))) {
-      await Promise.race([begin(upload), sleep(MAX_WAIT_MS, undefined, { ref: false })])
+      await withDeadline(begin(upload), MAX_WAIT_MS, undefined)
     }
     await reschedule(ctx, uploadId)
   })

@@ -4,7 +4,7 @@ import { BatchAborted } from '../../../errors/entries.ts'
 import type { UploadOutcome } from '../batch.ts'
 import { asConfirmer } from '../creator.ts'
 import type { UploadRow } from '../rules.ts'
-import { keepLease, leasedAmong, reclaim } from './confirm-lease.ts'
+import { keepConfirmLease, leasedAmong, reclaim } from './confirm-lease.ts'
 import { type Batch, finishAll, releaseClaims } from './confirm-uploads.ts'
 import { resumeConfirmJob, type SlowConfirm, scheduleResume } from './slow-confirms.ts'
 
@@ -76,7 +76,7 @@ async function resume(
   for (const upload of abandoned) {
     const at = inputs.findIndex(({ uploadId }) => uploadId === upload.id)
     batch.claims[at] = { upload, mine: true }
-    batch.leases.use(keepLease(ctx, upload))
+    batch.leases.use(keepConfirmLease(ctx, upload))
   }
   try {
     return await finishAll(await contextOfCaller(ctx, batch, tokenId), batch)

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { keepLease } from '../../../concurrency/lease.ts'
 import type { ServiceContext, TxContext } from '../../../context.ts'
 import { leaseEnd, leaseNow } from '../../../database/clock.ts'
 import { prepared } from '../../../database/query/prepared.ts'
@@ -28,19 +29,6 @@ const CONFIRM_TIMEOUT_MS = 25_000
 
 /** Returns a signal that aborts when a request has waited long enough for a confirm. */
 export const defaultTimeout = () => AbortSignal.timeout(CONFIRM_TIMEOUT_MS)
-
-/** Resolves to the result of `work`, or to `meanwhile` if `deadline` aborts first. Does not cancel `work`. */
-export const withDeadline = <T>(
-  deadline: AbortSignal,
-  work: Promise<T>,
-  meanwhile: T,
-): Promise<T> =>
-  Promise.race([
-    work,
-    new Promise<T>((resolve) => {
-      deadline.addEventListener('abort', () => resolve(meanwhile), { once: true })
-    }),
-  ])
 
 type Expected = {
   uploadId: string
@@ -167,17 +155,16 @@ export const reclaim = ({ tx, now }: TxContext, { id, fence }: UploadRow): Promi
     .execute()
 
 /** Renews the lease of a claimed upload until the result is disposed. */
-export function keepLease({ db, now }: ServiceContext, { id, fence }: UploadRow): Disposable {
-  const renew = () =>
+export const keepConfirmLease = (
+  { db, now }: ServiceContext,
+  { id, fence }: UploadRow,
+): Disposable =>
+  keepLease(LEASE_TTL_MS / 3, () =>
     db
       .updateTable('uploads')
       .set({ leaseUntil: leaseEnd(db, now(), LEASE_TTL_MS) })
       .where('id', '=', id)
       .where('fence', '=', fence)
       .where('status', '=', 'PROCESSING')
-      .execute()
-      // A lease that cannot be renewed expires, and the next confirm claims the upload.
-      .catch(() => {})
-  const timer = setInterval(renew, LEASE_TTL_MS / 3).unref()
-  return { [Symbol.dispose]: () => clearInterval(timer) }
-}
+      .execute(),
+  )

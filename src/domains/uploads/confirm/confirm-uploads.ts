@@ -1,3 +1,4 @@
+import { withDeadline } from '../../../concurrency/deadline.ts'
 import { inTransaction, type ServiceContext } from '../../../context.ts'
 import { BatchAborted, InvalidState } from '../../../errors/entries.ts'
 import { InvalidInput } from '../../../errors/input.ts'
@@ -13,13 +14,7 @@ import {
 } from '../batch.ts'
 import type { UploadRow } from '../rules.ts'
 import { beginConfirm, commitBytes } from './confirm.ts'
-import {
-  type Claim,
-  claimUpload,
-  defaultTimeout,
-  keepLease,
-  withDeadline,
-} from './confirm-lease.ts'
+import { type Claim, claimUpload, defaultTimeout, keepConfirmLease } from './confirm-lease.ts'
 import { releaseClaim } from './failures.ts'
 import { type Content, publishInTx } from './publish.ts'
 import { type ConfirmUpload, persistIfSlow } from './slow-confirms.ts'
@@ -64,8 +59,8 @@ async function runAtomically(
   persistBatch(ctx, batch)
   const finished = finishAll(ctx, batch).catch(releaseOrRetry)
   return withDeadline(
-    deadline,
     finished,
+    deadline,
     batch.claims.map(({ upload }, i) => succeeded(upload, i)),
   )
 }
@@ -81,7 +76,7 @@ async function claimAll(ctx: ServiceContext, batch: Batch, deadline: AbortSignal
     if (ids.indexOf(input.uploadId) !== batch.at) throw duplicateError()
     const claim = await claimUpload(ctx, input, deadline)
     batch.claims[batch.at] = claim
-    if (claim.mine) batch.leases.use(keepLease(ctx, claim.upload))
+    if (claim.mine) batch.leases.use(keepConfirmLease(ctx, claim.upload))
     else if (claim.upload.status !== 'COMPLETE') throw processingError()
   }
 }

@@ -1,8 +1,9 @@
+import { withDeadline } from '../../../concurrency/deadline.ts'
 import type { ServiceContext } from '../../../context.ts'
 import { ChecksumMismatch } from '../../../errors/uploads.ts'
 import type { Turn } from '../batch.ts'
 import type { UploadRow } from '../rules.ts'
-import { claimUpload, defaultTimeout, keepLease, withDeadline } from './confirm-lease.ts'
+import { claimUpload, defaultTimeout, keepConfirmLease } from './confirm-lease.ts'
 import { releaseClaim } from './failures.ts'
 import { type Content, inspectContent, publish } from './publish.ts'
 import { type ConfirmUpload, persistIfSlow } from './slow-confirms.ts'
@@ -40,7 +41,7 @@ export async function beginConfirm(
     // Another process has claimed the upload, so wait for its result.
     return confirmUpload(ctx, input, deadline)
   })
-  return { outcome: withDeadline(deadline, finished, upload) }
+  return { outcome: withDeadline(finished, deadline, upload) }
 }
 
 async function finish(
@@ -49,7 +50,7 @@ async function finish(
   input: ConfirmUpload,
   turn?: Turn,
 ): Promise<UploadRow> {
-  using _lease = keepLease(ctx, claimed)
+  using _lease = keepConfirmLease(ctx, claimed)
   using _job = persistIfSlow(ctx, [claimed], [input])
   const content = await commitBytes(ctx, claimed, input)
   await turn?.ready

@@ -1,3 +1,4 @@
+import { keepLease } from '../../../concurrency/lease.ts'
 import { inTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
 import { InvalidState } from '../../../errors/entries.ts'
 import { requireUnrevoked } from '../../accounts/reads.ts'
@@ -55,21 +56,17 @@ export const dropReservation = (ctx: ServiceContext, reservation: UploadRow): Pr
   inTransaction(ctx, (s) => releaseReservation(s, reservation)).catch(() => {})
 
 /** Periodically extends the expiry of a reservation until the result is disposed. */
-export function renewReservation(
+export const renewReservation = (
   { db, now, limits }: ServiceContext,
   { id }: UploadRow,
-): Disposable {
-  const renew = () =>
+): Disposable =>
+  keepLease(Math.min(limits.uploadTtlMs / 4, MAX_RENEW_INTERVAL_MS), () =>
     db
       .updateTable('uploads')
       .set({ expiresAt: now() + limits.uploadTtlMs })
       .where('id', '=', id)
-      .execute()
-      // One failure is harmless, because the timer fires several times before the reservation expires.
-      .catch(() => {})
-  const timer = setInterval(renew, Math.min(limits.uploadTtlMs / 4, MAX_RENEW_INTERVAL_MS)).unref()
-  return { [Symbol.dispose]: () => clearInterval(timer) }
-}
+      .execute(),
+  )
 const MAX_RENEW_INTERVAL_MS = 600_000
 
 /** Throws InvalidState for a reservation that was canceled or has expired. */

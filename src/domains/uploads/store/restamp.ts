@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { BlobStore } from '../../../blobs/blob-store.ts'
+import { withDeadline } from '../../../concurrency/deadline.ts'
 import type { Db } from '../../../database/database.ts'
 import type { Log } from '../../../log.ts'
 import { isTakenOver, type StoreContext, stampStore } from './claim.ts'
@@ -48,7 +48,7 @@ export function keepStamped(s: StoreContext, log: Log): Restamping {
     },
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
-      await Promise.race([restampSafely(), sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false })])
+      await withDeadline(restampSafely(), SHUTDOWN_TIMEOUT_MS, undefined)
     },
   }
 }
