@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
-import { readConfig, StartupError } from './config/config.ts'
+import { readConfig } from './config/config.ts'
+import { StartupError } from './config/startup-error.ts'
 import { type ApiScope, apiScopes, type ServiceContext } from './context.ts'
 import { openExisting } from './database/open-existing.ts'
 import { createUserOnServer } from './domains/members/writes.ts'

@@ -8,14 +8,9 @@ import { openBlobs, requireBucket } from './blobs/open.ts'
 import type { MultipartStore } from './blobs/s3/multipart-state.ts'
 import { verifyingStore } from './blobs/verifying-store.ts'
 import { openVolume, type VolumeName, type VolumeState } from './blobs/volume.ts'
-import {
-  type BlobsConfig,
-  type Config,
-  type DatabaseConfig,
-  namesOf,
-  StartupError,
-} from './config/config.ts'
+import { type BlobsConfig, type Config, type DatabaseConfig, namesOf } from './config/config.ts'
 import { isFull, openAt } from './config/open-at.ts'
+import { StartupError } from './config/startup-error.ts'
 import type { ServiceContext } from './context.ts'
 import { openDatabaseClock } from './database/clock.ts'
 import { type Db, hasSeveralProcesses, openDatabase, ping } from './database/database.ts'

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { backUp } from './backup/back-up.ts'
-import { readConfig, StartupError } from './config/config.ts'
+import { readConfig } from './config/config.ts'
+import { StartupError } from './config/startup-error.ts'
 import { runCommand } from './run-command.ts'
 
 // Files that this process creates are accessible to its own user only.

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
-import { readConfig, StartupError } from './config/config.ts'
+import { readConfig } from './config/config.ts'
+import { StartupError } from './config/startup-error.ts'
 import { inQuarantine, inspect, knownDamages, type ReportedFinding, sweep } from './fsck/inspect.ts'
 import { runCommand } from './run-command.ts'
 

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
-import { readConfig, StartupError } from './config/config.ts'
+import { readConfig } from './config/config.ts'
+import { StartupError } from './config/startup-error.ts'
 import type { Db } from './database/database.ts'
 import { openExisting } from './database/open-existing.ts'
 import { addSigningKey, deleteSigningKey, readSigningKeys } from './database/signing-keys.ts'

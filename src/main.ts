@@ -12,7 +12,8 @@ process.umask(0o077)
 // The compile cache saves a third of the start-up time, if its folder is writable.
 enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/holdall'))
 const { openApp } = await import('./app.ts')
-const { StartupError, readConfig } = await import('./config/config.ts')
+const { readConfig } = await import('./config/config.ts')
+const { StartupError } = await import('./config/startup-error.ts')
 const { createHttpServer } = await import('./http/server.ts')
 const { captureStderr, openLog } = await import('./log.ts')
 

@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { restore } from './backup/restore.ts'
-import { readConfig, StartupError } from './config/config.ts'
+import { readConfig } from './config/config.ts'
+import { StartupError } from './config/startup-error.ts'
 import { runCommand } from './run-command.ts'
 
 // Files that this process creates are accessible to its own user only.

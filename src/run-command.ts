@@ -1,4 +1,4 @@
-import { StartupError } from './config/config.ts'
+import { StartupError } from './config/startup-error.ts'
 
 /**
  * Runs an operator command. Prints the message of a StartupError, `usage` for arguments that parseArgs

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { keepLease } from '../concurrency/lease.ts'
-import { StartupError } from '../config/config.ts'
+import { StartupError } from '../config/startup-error.ts'
 import type { Db } from '../database/database.ts'
 
 /** How long the lease of a killed backup blocks the deletion of purged blobs. */

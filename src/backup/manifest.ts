@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs'
 import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { StartupError } from '../config/config.ts'
+import { StartupError } from '../config/startup-error.ts'
 import { fsyncDirectory } from '../fsync.ts'
 
 /** File names in the directory of a backup. Only a finished backup has a manifest. */

@@ -1,4 +1,4 @@
-import { StartupError } from './config.ts'
+import { StartupError } from './startup-error.ts'
 
 /**
  * Runs `open` for the file at `path`. Throws StartupError for a system error, which has a code; other errors

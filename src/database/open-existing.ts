@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
-import { type DatabaseConfig, StartupError } from '../config/config.ts'
+import type { DatabaseConfig } from '../config/config.ts'
+import { StartupError } from '../config/startup-error.ts'
 import { type Db, openDatabase } from './database.ts'
 import { isUpToDate } from './migrate.ts'
 

@@ -1,5 +1,5 @@
 import { Agent } from 'node:http'
-import type { Env } from '../../src/config/config.ts'
+import type { Env } from '../../src/config/env.ts'
 import {
   act,
   createFolder,

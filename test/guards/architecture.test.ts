@@ -12,14 +12,14 @@ const sources = globSync('src/**/*.ts', { cwd: root }).sort()
 const floors = [
   [
     'src/errors',
-    'src/config/config.ts',
+    'src/config',
     'src/log.ts',
     'src/names.ts',
     'src/json-object.ts',
     'src/fsync.ts',
     'src/concurrency',
   ],
-  ['src/signing', 'src/config/open-at.ts', 'src/run-command.ts'],
+  ['src/signing', 'src/run-command.ts'],
   ['src/database', 'src/blobs'],
   ['src/context.ts'],
   ['src/fsck/check.ts'],

@@ -1,14 +1,10 @@
 import { resolve } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import {
-  type Config,
-  type Env,
-  readConfig,
-  type S3Config,
-  StartupError,
-  settings,
-} from '../../src/config/config.ts'
+import { type Config, readConfig, type S3Config } from '../../src/config/config.ts'
+import type { Env } from '../../src/config/env.ts'
+import { settings } from '../../src/config/settings.ts'
+import { StartupError } from '../../src/config/startup-error.ts'
 
 type Case = { right: [string, Partial<Config>][]; wrong: string[] }
 const limits = readConfig({}).limits
@@ -379,10 +375,10 @@ describe.each(Object.entries(cases))('%s', (name, { right, wrong }) => {
   })
 
   test.runIf(wrong.length > 0).each(wrong)('rejects %s', (value) => {
-    const { right } = settings[name as keyof typeof settings]
+    const { expected } = settings[name as keyof typeof settings]
     const said = refusal({ [name]: value })
     expect(said.startsWith(`${name} is `)).toBe(true)
-    expect(said.endsWith(`; it must be ${right}.`)).toBe(true)
+    expect(said.endsWith(`; it must be ${expected}.`)).toBe(true)
     expect(said.split('\n')).toHaveLength(1)
   })
 })
@@ -448,7 +444,7 @@ test('applies the PostgreSQL settings', () => {
 
 test('reports all errors at once, in the order of the table', () => {
   const said = refusal({ TRUST_PROXY: 'maybe', PORT: 'x', MAX_QUERY_COST: '1' }).split('\n')
-  expect(said.map((line) => line.split(' ')[0])).toEqual(['PORT', 'MAX_QUERY_COST', 'TRUST_PROXY'])
+  expect(said.map((line) => line.split(' ')[0])).toEqual(['PORT', 'TRUST_PROXY', 'MAX_QUERY_COST'])
 })
 
 test.each<[Env, Partial<S3Config>]>([

@@ -1,5 +1,6 @@
 import { HeadBucketCommand } from '@aws-sdk/client-s3'
-import { type S3Config, StartupError } from '../../config/config.ts'
+import type { S3Config } from '../../config/config.ts'
+import { StartupError } from '../../config/startup-error.ts'
 import { presigningClient } from './api/client.ts'
 import { statusOf } from './api/errors.ts'
 

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { type Env, StartupError } from '../../config/config.ts'
+import type { Env } from '../../config/env.ts'
+import { StartupError } from '../../config/startup-error.ts'
 
 type Program = 'pg_dump' | 'pg_restore'
 

@@ -1,5 +1,7 @@
 import { Client } from 'pg'
-import { type DatabaseConfig, type Env, StartupError } from '../../config/config.ts'
+import type { DatabaseConfig } from '../../config/config.ts'
+import type { Env } from '../../config/env.ts'
+import { StartupError } from '../../config/startup-error.ts'
 import { type BlobEntry, blobsAfter, type Snapshot } from '../snapshot/contents.ts'
 import { requireProgram, runProgram } from './client-programs.ts'
 

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { DatabaseConfig, Env } from '../../config/config.ts'
+import type { DatabaseConfig } from '../../config/config.ts'
+import type { Env } from '../../config/env.ts'
 import type { Log } from '../../log.ts'
 import { postgresSnapshot, requireNoTables, restorePostgres } from '../postgres/snapshot.ts'
 import { takeServerLock } from '../sqlite/server-lock.ts'

@@ -1,7 +1,7 @@
 import { copyFile, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import SqliteFile from 'better-sqlite3'
-import { StartupError } from '../../config/config.ts'
+import { StartupError } from '../../config/startup-error.ts'
 import { fsyncDirectory, syncFile } from '../../fsync.ts'
 import { type BlobEntry, blobsAfter, type Snapshot } from '../snapshot/contents.ts'
 

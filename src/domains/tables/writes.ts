@@ -1,4 +1,5 @@
-import { type LinkableColumn, StartupError } from '../../config/config.ts'
+import type { LinkableColumn } from '../../config/settings-server.ts'
+import { StartupError } from '../../config/startup-error.ts'
 import { inTransaction, type ServiceContext } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import type { Row } from '../../database/tables.ts'

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { type Env, readConfig } from '../../../src/config/config.ts'
+import { readConfig } from '../../../src/config/config.ts'
+import type { Env } from '../../../src/config/env.ts'
 import { newId } from '../../../src/database/ids.ts'
 import { processQuarantine } from '../../../src/domains/uploads/store/quarantine.ts'
 import { needsConfirmation, sweepOrphans } from '../../../src/domains/uploads/store/sweep.ts'

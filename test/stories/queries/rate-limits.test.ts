@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import type { Env } from '../../../src/config/config.ts'
+import type { Env } from '../../../src/config/env.ts'
 import { createUpload, createWorkspace, downloadUrl, uploadFile } from '../../support/client.ts'
 import { createToken } from '../../support/data/people.ts'
 import { tusOf } from '../../support/network/tus.ts'

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { openApp } from '../../../src/app.ts'
-import type { Env } from '../../../src/config/config.ts'
+import type { Env } from '../../../src/config/env.ts'
 import { createHttpServer } from '../../../src/http/server.ts'
 import {
   act,

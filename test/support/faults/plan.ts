@@ -1,4 +1,4 @@
-import type { Env } from '../../../src/config/config.ts'
+import type { Env } from '../../../src/config/env.ts'
 import { type Faulty, openFaulty } from './faulty.ts'
 import type { Operation } from './operations.ts'
 import { baselineOf } from './trial.ts'

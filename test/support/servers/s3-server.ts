@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Env } from '../../../src/config/config.ts'
+import type { Env } from '../../../src/config/env.ts'
 import { act, createWorkspace } from '../client.ts'
 import { newS3Prefix } from '../s3.ts'
 import { startTestServer, type TestServer } from './test-server.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { StartupError } from '../../../config/config.ts'
+import { StartupError } from '../../../config/startup-error.ts'
 import type { ServiceContext } from '../../../context.ts'
 import type { Log } from '../../../log.ts'
 import { acceptLosses, installationOf, newStamp, pauseSweeping } from './installation.ts'

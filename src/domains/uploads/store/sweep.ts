@@ -1,4 +1,4 @@
-import { StartupError } from '../../../config/config.ts'
+import { StartupError } from '../../../config/startup-error.ts'
 import type { Log } from '../../../log.ts'
 import { confirmStore, type StoreContext } from './claim.ts'
 import { newStamp, recordRefusedSweep, resumeSweeping } from './installation.ts'
