@@ -243,10 +243,10 @@ describe.runIf(database === 'PostgreSQL')("an operator's own tables on PostgreSQ
     const chosen = "overriding system value values (1, 'x'), (2, 'x'), (7, 'x')"
     await runSql(holdall, `insert into shots ${chosen}`)
     const a = await file('a.png')
-    expect((await link(a)).row.id).toBe('shots:8')
+    expect((await link(a)).row.id).toMatch(/\.8$/)
     const rows = await trash(a)
     expect(await restore(a)).toMatchObject({ rowsRelinked: rows.rowsUnlinked })
-    expect((await link(a)).row.id).toBe('shots:9')
+    expect((await link(a)).row.id).toMatch(/\.9$/)
   })
 
   test('are found by the exact name first, and then ignoring case', async () => {
