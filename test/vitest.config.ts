@@ -65,7 +65,17 @@ const slow = [
   ],
 ].map((name) => `**/${name}.test.ts`)
 
-const sqlite: TestProjectConfiguration = { extends: true, test: { name: 'sqlite', exclude: slow } }
+/** Files that change modules of the server, here the schema builder: each gets a copy of its own. */
+const isolated = ['**/keyset.test.ts']
+
+const sqlite: TestProjectConfiguration = {
+  extends: true,
+  test: { name: 'sqlite', exclude: [...slow, ...isolated] },
+}
+const sqliteIsolated: TestProjectConfiguration = {
+  extends: true,
+  test: { name: 'sqlite-isolated', include: isolated, isolate: true },
+}
 const sqliteSlow: TestProjectConfiguration = {
   extends: true,
   test: { name: 'sqlite-slow', include: slow },
@@ -98,6 +108,6 @@ export default defineConfig({
     retry: process.env.CI ? 1 : 0,
     reporters: ['default', new SeedsReporter(), new FaultsReporter(), new AuthorisationReporter()],
     // `npm test` and `npm run test:full` have no file in common.
-    projects: process.env.TEST_LANE === 'full' ? [sqliteSlow, postgres] : [sqlite],
+    projects: process.env.TEST_LANE === 'full' ? [sqliteSlow, postgres] : [sqlite, sqliteIsolated],
   },
 })
