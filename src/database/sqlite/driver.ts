@@ -58,9 +58,12 @@ class Connection implements DatabaseConnection {
   /** If COMMIT fails, the transaction stays open and Kysely calls rollback. */
   async commit() {
     await this.#transaction?.commit()
+    // What runs on this connection later must wait for its turn again.
+    this.#transaction = null
   }
 
   rollback() {
     this.#transaction?.rollback()
+    this.#transaction = null
   }
 }
