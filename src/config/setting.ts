@@ -19,6 +19,23 @@ export const setting = <T>(of: Setting<T>) => of
 export const wholeNumber = (from: number, to: number) =>
   z.string().regex(/^\d+$/).transform(Number).pipe(z.int().min(from).max(to))
 
+/** Parses true and false. */
+export const trueOrFalse = z.enum(['true', 'false']).transform((word) => word === 'true')
+
+/** Parses a whole number from 1 to `to`, or off, which is null: no limit. */
+export const limitOrOff = (to: number) =>
+  z
+    .literal('off')
+    .transform(() => null)
+    .or(wholeNumber(1, to))
+
+/** Parses items that are separated by commas. */
+export const listOf = <T>(item: z.ZodType<T, string>) =>
+  z
+    .string()
+    .transform((list) => list.split(',').map((item) => item.trim()))
+    .pipe(z.array(item))
+
 /** The maximum of GraphQL's Int, the type in which these values are published. */
 export const MAX_INT = 2_147_483_647
 

@@ -1,5 +1,4 @@
-import { z } from 'zod'
-import { MAX_INT, setting, wholeNumber } from './setting.ts'
+import { limitOrOff, MAX_INT, setting, wholeNumber } from './setting.ts'
 
 /** The limits of uploads, downloads and requests. */
 export const limitSettings = {
@@ -40,44 +39,28 @@ export const limitSettings = {
     description: 'Query cost points per minute for each token or address, or off.',
     default: 'off',
     expected: `off or a whole number from 1 to ${MAX_INT}`,
-    schema: z
-      .literal('off')
-      .transform(() => null)
-      .or(wholeNumber(1, MAX_INT))
-      .default(null),
+    schema: limitOrOff(MAX_INT).default(null),
   }),
   LINK_BYTES_PER_DAY: setting({
     description:
       'Maximum number of bytes sent in 24 hours without a token, or off: through the links to one version or archive that one token has created; through one share; of one file of a public workspace. Requests beyond it fail with 429.',
     default: 'off',
     expected: `off or a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
-    schema: z
-      .literal('off')
-      .transform(() => null)
-      .or(wholeNumber(1, Number.MAX_SAFE_INTEGER))
-      .default(null),
+    schema: limitOrOff(Number.MAX_SAFE_INTEGER).default(null),
   }),
   MAX_DOWNLOADS_PER_LINK: setting({
     description:
       'Maximum number of concurrent downloads without a token through such a link, per process, or off. Requests beyond it fail with 429.',
     default: '200',
     expected: `off or a whole number from 1 to ${MAX_INT}`,
-    schema: z
-      .literal('off')
-      .transform(() => null)
-      .or(wholeNumber(1, MAX_INT))
-      .default(200),
+    schema: limitOrOff(MAX_INT).default(200),
   }),
   MAX_REQUESTS_PER_ADDRESS: setting({
     description:
       'Maximum number of concurrent requests of one address (the first 64 bits of an IPv6 address), per process, or off. Requests beyond it fail with 429. Behind a proxy, set TRUST_PROXY; otherwise all clients count as one.',
     default: '2000',
     expected: `off or a whole number from 1 to ${MAX_INT}`,
-    schema: z
-      .literal('off')
-      .transform(() => null)
-      .or(wholeNumber(1, MAX_INT))
-      .default(2000),
+    schema: limitOrOff(MAX_INT).default(2000),
   }),
   MAX_QUERY_COST: setting({
     description:

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { bearerToken, publicUrl, setting, wholeNumber } from './setting.ts'
+import { bearerToken, listOf, publicUrl, setting, trueOrFalse, wholeNumber } from './setting.ts'
 
 const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
 export type LogLevel = (typeof logLevels)[number]
@@ -66,11 +66,7 @@ export const serverSettings = {
       'Origins of web pages that may call the server from a browser, separated by commas.',
     default: 'none',
     expected: 'origins separated by commas, such as https://app.example.org,http://localhost:5173',
-    schema: z
-      .string()
-      .transform((list) => list.split(',').map((item) => item.trim()))
-      .pipe(z.array(origin))
-      .default([]),
+    schema: listOf(origin).default([]),
   }),
   LOG_LEVEL: setting({
     description: `Log level: ${logLevels.join(', ')}. debug logs every request.`,
@@ -90,10 +86,7 @@ export const serverSettings = {
       'Set it to true behind a proxy that sets X-Forwarded-Proto, -Host and -For: the server then trusts these headers.',
     default: 'false',
     expected: 'true or false',
-    schema: z
-      .enum(['true', 'false'])
-      .transform((word) => word === 'true')
-      .default(false),
+    schema: trueOrFalse.default(false),
   }),
   DRAIN_SECONDS: setting({
     description:
@@ -130,10 +123,6 @@ export const serverSettings = {
       "Columns of your own tables in the server's database that may contain paths of files: table.column for all workspaces, each of which sees the rows that it linked; table.column@slug for one workspace, which sees all rows. Other columns are read and written only if they are named: table.column+a+b@slug.",
     default: 'none',
     expected: 'table.column, table.column+a+b or table.column@workspace-slug, separated by commas',
-    schema: z
-      .string()
-      .transform((list) => list.split(',').map((item) => item.trim()))
-      .pipe(z.array(linkable))
-      .default([]),
+    schema: listOf(linkable).default([]),
   }),
 }

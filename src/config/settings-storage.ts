@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
-import { MAX_INT, publicUrl, setting, wholeNumber } from './setting.ts'
+import { MAX_INT, publicUrl, setting, trueOrFalse, wholeNumber } from './setting.ts'
 
 const postgresUrl = z
   .string()
@@ -86,11 +86,7 @@ export const storageSettings = {
     description: 'true: URLs have the bucket in the path; false: in the host name.',
     default: 'true with S3_ENDPOINT, otherwise false',
     expected: 'true or false',
-    schema: z
-      .enum(['true', 'false'])
-      .transform((word) => word === 'true')
-      .nullable()
-      .default(null),
+    schema: trueOrFalse.nullable().default(null),
   }),
   S3_PREFIX: setting({
     description: 'Prefix of all keys in the bucket, such as holdall/.',
