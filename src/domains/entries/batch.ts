@@ -23,11 +23,11 @@ const ENTRIES = 'entries'
  * transaction per item and returns domain errors as outcomes. Throws InvalidInput unless there are 1 to 100
  * items.
  */
-export async function batch<Item>(
+export async function batch(
   ctx: ServiceContext,
-  items: readonly Item[],
+  items: readonly BatchEntry[],
   mode: BatchMode,
-  act: (s: TxContext, item: Item) => Promise<EntryRow>,
+  act: Act,
 ): Promise<Outcome[]> {
   if (items.length === 0 || items.length > MAX_BATCH_SIZE) {
     const message = `expected 1 to ${MAX_BATCH_SIZE} entries, got ${items.length}`
@@ -42,7 +42,7 @@ export async function batch<Item>(
   })
 }
 
-type Act<Item> = (ctx: TxContext, item: Item) => Promise<EntryRow>
+type Act = (ctx: TxContext, item: BatchEntry) => Promise<EntryRow>
 
 /** Input fields shared by all items. The path of an error about one of them is already complete. */
 const sharedFields = new Set(['add', 'fallbackFolder', 'folder', 'remove', 'unlinkRows'])
@@ -58,7 +58,7 @@ async function withItemPath<T>(index: number, work: Promise<T>): Promise<T> {
   }
 }
 
-async function runIndependently<Item>(ctx: ServiceContext, items: readonly Item[], act: Act<Item>) {
+async function runIndependently(ctx: ServiceContext, items: readonly BatchEntry[], act: Act) {
   const outcomes: Outcome[] = []
   for (const [index, item] of items.entries()) {
     const entry = await inTransaction(ctx, (s) => act(s, item)).catch(domainErrorOrThrow)

@@ -115,12 +115,12 @@ async function restoreTarget(
 ): Promise<EntryRow> {
   const original = entry.originalParentId ? await entryById(ctx.tx, entry.originalParentId) : null
   if (original && original.trashRootId === null) return original
-  if (fallback) return fallbackFolder(ctx, entry, fallback)
+  if (fallback) return requireFallback(ctx, entry, fallback)
   const { entry: root } = await requireLiveFolder(ctx.tx, ctx.viewer, rootOf(entry), toWrite)
   return restoreFolders(ctx, root, checkEntryPath(entry.originalPath ?? '').slice(0, -1))
 }
 
-async function fallbackFolder(ctx: TxContext, entry: EntryRow, fallback: EntryRef) {
+async function requireFallback(ctx: TxContext, entry: EntryRow, fallback: EntryRef) {
   const found = requireLiveFolder(ctx.tx, ctx.viewer, fallback, toWrite)
   const { entry: folder } = await withInputPath('fallbackFolder', found)
   if (folder.workspaceId === entry.workspaceId) return folder
