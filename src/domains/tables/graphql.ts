@@ -98,8 +98,8 @@ export const shownRow = (context: Context, { table, row }: TableRow): ShownRow =
 /** The name of a table in the database, in characters that an id may contain. */
 const keyOfTable = ({ sqlName }: Table) => Buffer.from(sqlName).toString('base64url')
 const tableId = (table: Table) => idInWorkspace('tbl', table.workspaceId, keyOfTable(table))
-const rowId = ({ table, row }: TableRow) =>
-  idInWorkspace('row', table.workspaceId, `${keyOfTable(table)}.${row.key}`)
+const keyOfRow = ({ table, row }: TableRow) => `${keyOfTable(table)}.${row.key}`
+const rowId = (shown: TableRow) => idInWorkspace('row', shown.table.workspaceId, keyOfRow(shown))
 
 type Linked = { column: string; file: EntryRow | null }
 const LinkedFile = builder.objectRef<Linked>('LinkedFile').implement({
@@ -219,7 +219,7 @@ nodeTypeInWorkspace('row', 'TableRow', async (workspaceId, keys, context) => {
       const [tableKey, rowKey] = key.split('.')
       const table = tables.find((table) => keyOfTable(table) === tableKey)
       const row = table && (await rowByKey(context.db, table, Number(rowKey)))
-      return row && table && `${row.key}` === rowKey ? shownRow(context, { table, row }) : null
+      return row && keyOfRow({ table, row }) === key ? shownRow(context, { table, row }) : null
     }),
   )
 })

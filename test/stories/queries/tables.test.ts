@@ -120,6 +120,29 @@ const restore = (ids: string[], more: Input = {}) =>
     'rowsRelinked',
   )
 
+test('tables and rows have ids of one form, which node(id:) resolves', async () => {
+  await makeTable()
+  const { row } = await confirm(await received('a.png'), { table: 'plates', column: 'image' })
+  const query = `query ($w: ID!, $ids: [ID!]!) {
+    workspace(by: { id: $w }) { table(name: "plates") { id } usage { id } members { nodes { id } } }
+    nodes(ids: $ids) { __typename id }
+  }`
+  const ask = (ids: string[]) => holdall.ask(query, { w: workspaceId, ids })
+  const { table, usage, members } = (await ask([])).workspace
+  const own = [row.id, table.id, usage.id, members.nodes[0].id]
+  const types = ['TableRow', 'Table', 'Usage', 'Member']
+  expect((await ask(own)).nodes).toEqual(own.map((id, i) => ({ __typename: types[i], id })))
+  const forged = own.flatMap((id) => [
+    ...[`${id}.1`, `${id}x`, `${id}\u0000`, ` ${id}`, id.toUpperCase(), id.slice(0, 36)],
+    ...[`${id}${'x'.repeat(100_000)}`, `${id}'--`, `${id}/../x`],
+  ])
+  const keys = ['', '0', '-1', '01', '1e0', '1.0', '9007199254740993', 'NaN', '0x1', '_id']
+  const otherRows = keys.map((key) => row.id.replace(/\.1$/, `.${key}`))
+  expect((await ask([...forged, ...otherRows])).nodes.filter(Boolean)).toEqual([])
+  await otherProgram(`drop table "ws_${workspaceId.slice(-12)}_plates"`)
+  expect((await ask([row.id, table.id])).nodes).toEqual([null, null])
+})
+
 test('seed B12 B15: a file comes with its row, other programs see it, and it goes with its row', async () => {
   const table = await makeTable()
   expect(table).toEqual({
