@@ -87,6 +87,7 @@ const postgres: TestProjectConfiguration = {
     include: ['**/{stories,database,guards}/**/*.test.ts'],
     exclude: sameOnBoth.map((name) => `**/${name}.test.ts`),
     globalSetup: join(import.meta.dirname, 'support/databases-setup.ts'),
+    testTimeout: 60_000,
     hookTimeout: 60_000,
   },
 }
