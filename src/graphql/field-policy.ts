@@ -103,23 +103,26 @@ const NUMBER_BYTES = 10
 type Count = (budget: ExecutionBudget, value: unknown, info: GraphQLResolveInfo) => void
 
 function counterOf(type: GraphQLOutputType) {
-  const countOne = isLeafType(getNamedType(type)) ? countLeaf : countObject
+  const count = isLeafType(getNamedType(type)) ? countLeaves : countObjects
   return <T>(budget: ExecutionBudget, value: T, info: GraphQLResolveInfo): T => {
-    if (!Array.isArray(value)) countOne(budget, value, info)
-    else for (const item of value) countOne(budget, item, info)
+    count(budget, value, info)
     return value
   }
 }
 
-const countObject: Count = (budget, value, info) => {
-  if (value == null) return
-  budget.countNodes(1)
-  // The graphql library resolves __typename itself, without this wrapper.
-  for (const { selectionSet } of info.fieldNodes)
-    if (selectionSet) budget.countBytes(typenameBytes(selectionSet, info.fragments))
+const countLeaves: Count = (budget, value) => {
+  if (!Array.isArray(value)) return budget.countBytes(jsonBytes(value))
+  for (const item of value) budget.countBytes(jsonBytes(item))
 }
 
-const countLeaf: Count = (budget, value) => budget.countBytes(jsonBytes(value))
+const countObjects: Count = (budget, value, info) => {
+  if (value == null) return
+  const count = Array.isArray(value) ? value.length : 1
+  budget.countNodes(count)
+  // The graphql library resolves __typename itself, without this wrapper.
+  for (const { selectionSet } of info.fieldNodes)
+    if (selectionSet) budget.countBytes(count * typenameBytes(selectionSet, info.fragments))
+}
 
 /** Text that JSON encodes without escapes, one byte per character. */
 const PLAIN_TEXT = /^[ !#-[\]-~]*$/
