@@ -52,23 +52,33 @@ export type TxContext = Omit<ServiceContext, 'db'> & { tx: Tx }
 export type LogContext = Pick<TxContext, 'tx' | 'viewer' | 'now'>
 
 /** Runs `fn` in one transaction, all or nothing. `fn` may be retried (see `transact`). */
-export function inTransaction<T>(
+export const inTransaction = <T>(
+  ctx: ServiceContext,
+  fn: (ctx: TxContext) => Promise<T>,
+): Promise<T> => inLockedTransaction(ctx, [], fn)
+
+/**
+ * Runs `fn` in one transaction that has locked these workspaces. Their ids come from rows: for those of a
+ * request use inWorkspaceTransaction.
+ */
+export function inLockedTransaction<T>(
   { db, ...rest }: ServiceContext,
+  workspaceIds: readonly string[],
   fn: (ctx: TxContext) => Promise<T>,
 ): Promise<T> {
-  return transact(db, (tx) => fn({ ...rest, tx }))
+  return transact(db, (tx) => fn({ ...rest, tx }), workspaceIds)
 }
 
 /**
- * Runs `fn` in a transaction that it may share with concurrent calls of the same user in the same workspace
- * (see `transactBatched`). Use it for short, frequent writes. Users never share a transaction, because timing
- * would disclose what others do.
+ * Runs `fn` in a transaction that has locked these workspaces, and that it may share with concurrent calls of
+ * the same user in the same workspaces (see `transactBatched`). Use it for short, frequent writes. Users
+ * never share a transaction, because timing would disclose what others do.
  */
 export function inBatchedTransaction<T>(
   { db, ...rest }: ServiceContext,
-  workspaceId: string,
+  workspaceIds: readonly string[],
   fn: (ctx: TxContext) => Promise<T>,
 ): Promise<T> {
-  const key = `${workspaceId} ${rest.viewer?.userId}`
-  return transactBatched(db, key, (tx) => fn({ ...rest, tx }))
+  const key = [...workspaceIds, rest.viewer?.userId].join(' ')
+  return transactBatched(db, key, (tx) => fn({ ...rest, tx }), workspaceIds)
 }

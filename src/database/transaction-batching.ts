@@ -5,6 +5,7 @@ import { type Tx, transact } from './transaction.ts'
 type Work<T> = (tx: Tx) => Promise<T>
 type PendingCall = {
   fn: Work<unknown>
+  workspaceIds: readonly string[]
   resolve: (result: unknown) => void
   reject: (error: unknown) => void
 }
@@ -17,13 +18,19 @@ const MAX_BATCH_SIZE = 16
 
 /**
  * Runs `fn` in a transaction that it may share with other calls of the same key, which saves commits when
- * many short transactions arrive together. Calls of one key run in order; those that arrive while a batch
- * runs form the next one. Each call stays all or nothing: if one of a batch fails, each of them runs in its
- * own transaction. Callbacks of afterCommit must not wait for a call of the same key.
+ * many short transactions arrive together. It locks the workspaces of all its calls. Calls of one key run in
+ * order; those that arrive while a batch runs form the next one. Each call stays all or nothing: if one of a
+ * batch fails, each of them runs in its own transaction. Callbacks of afterCommit must not wait for a call of
+ * the same key.
  */
-export function transactBatched<T>(db: Db, key: string, fn: Work<T>): Promise<T> {
+export function transactBatched<T>(
+  db: Db,
+  key: string,
+  fn: Work<T>,
+  workspaceIds: readonly string[] = [],
+): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>()
-  const call = { fn, resolve: resolve as PendingCall['resolve'], reject }
+  const call = { fn, workspaceIds, resolve: resolve as PendingCall['resolve'], reject }
   const queue = queuesOf(db).get(key)
   if (queue) queue.push(call)
   else void runQueue(db, key, [call])
@@ -51,8 +58,9 @@ async function runQueue(db: Db, key: string, queue: PendingCall[]) {
 /** Throws only errors that concern all calls (see `rethrowIfUnavailable`). */
 async function runBatch(db: Db, batch: PendingCall[]) {
   if (batch.length > 1 && (await runAtomically(db, batch))) return
-  for (const { fn, resolve, reject } of batch) {
-    await transact(db, fn).then(resolve, (error) => reject(rethrowIfUnavailable(error)))
+  for (const { fn, workspaceIds, resolve, reject } of batch) {
+    const result = transact(db, fn, workspaceIds)
+    await result.then(resolve, (error) => reject(rethrowIfUnavailable(error)))
   }
 }
 
@@ -60,13 +68,15 @@ async function runBatch(db: Db, batch: PendingCall[]) {
 async function runAtomically(db: Db, batch: PendingCall[]): Promise<boolean> {
   let isComplete = false
   try {
-    const results = await transact(db, async (tx) => {
+    const runAll = async (tx: Tx) => {
       isComplete = false
       const results: unknown[] = []
       for (const { fn } of batch) results.push(await fn(tx))
       isComplete = true
       return results
-    })
+    }
+    const workspaceIds = batch.flatMap(({ workspaceIds }) => workspaceIds)
+    const results = await transact(db, runAll, workspaceIds)
     for (const [i, { resolve }] of batch.entries()) resolve(results[i])
   } catch (error) {
     rethrowIfUnavailable(error)

@@ -8,34 +8,37 @@ import { withWorkspaceQueue } from './workspace-queue.ts'
 
 export type Tx = Transaction<Tables>
 
-/**
- * Callbacks to run after the commit, and the locked workspaces; null on SQLite, which has one writer anyway.
- */
-type TransactionState = { callbacks: (() => unknown)[]; locked: Set<string> | null }
+/** Callbacks to run after the commit, and the workspaces that the transaction has locked. */
+type TransactionState = { callbacks: (() => unknown)[]; locked: Set<string> }
 const states = new WeakMap<Tx, TransactionState>()
 
 const MAX_ATTEMPTS = 10
 
 /**
- * Runs `fn` in one transaction, all or nothing. After a conflict with another transaction, or if the
- * connection broke before COMMIT, `fn` is retried, up to ten attempts in total: it must have no side effects
- * outside `tx`. Callbacks of afterCommit run when the rows are durable. Throws CommitUnknown if the
- * connection breaks during COMMIT.
+ * Runs `fn` in one transaction, all or nothing, which is the only writer of the workspaces `workspaceIds`
+ * from its first statement to its end: what it reads of them stays true. After a conflict with another
+ * transaction, or if the connection broke before COMMIT, `fn` is retried, up to ten attempts in total: it
+ * must have no side effects outside `tx`. Callbacks of afterCommit run when the rows are durable. Throws
+ * CommitUnknown if the connection breaks during COMMIT.
  */
-export async function transact<T>(db: Db, fn: (tx: Tx) => Promise<T>): Promise<T> {
-  const locked = new Set<string>()
-  for (let attempt = 1; ; ) {
-    const state: TransactionState = { callbacks: [], locked: isPostgres(db) ? locked : null }
-    const outcome = await withWorkspaceQueue(db, state.locked ?? [], () =>
+export async function transact<T>(
+  db: Db,
+  fn: (tx: Tx) => Promise<T>,
+  workspaceIds: Iterable<string> = [],
+): Promise<T> {
+  // Locks are acquired in a fixed order to avoid deadlocks.
+  const ids = [...new Set(workspaceIds)].sort()
+  for (let attempt = 1; ; attempt++) {
+    const state: TransactionState = { callbacks: [], locked: new Set(ids) }
+    const outcome = await withWorkspaceQueue(db, isPostgres(db) ? ids : [], () =>
       attemptOnce(db, fn, state),
     ).catch((error: unknown) => ({ error }))
     if (!('error' in outcome)) {
       await runCallbacks(state.callbacks)
       return outcome.result
     }
-    if (outcome.error instanceof RestartTransaction) locked.add(outcome.error.workspaceId)
-    else if (!isRetryable(outcome.error) || attempt++ === MAX_ATTEMPTS) throw outcome.error
-    else await sleep(Math.random() * 20 * attempt)
+    if (!isRetryable(outcome.error) || attempt === MAX_ATTEMPTS) throw outcome.error
+    await sleep(Math.random() * 20 * attempt)
   }
 }
 
@@ -44,8 +47,7 @@ async function attemptOnce<T>(db: Db, fn: (tx: Tx) => Promise<T>, state: Transac
   try {
     const result = await db.transaction().execute(async (tx) => {
       states.set(tx, state)
-      // Locks are acquired in a fixed order to avoid deadlocks.
-      for (const id of [...(state.locked ?? [])].sort()) await lockWorkspaceRow(tx, id)
+      for (const id of state.locked) await lockRow(tx, id)
       const result = await fn(tx)
       isCommitting = true
       return result
@@ -60,34 +62,38 @@ async function attemptOnce<T>(db: Db, fn: (tx: Tx) => Promise<T>, state: Transac
 }
 
 /**
- * Makes this transaction the only writer of the workspace from its first statement to its end, so that what
- * it reads stays true. On PostgreSQL, the first call restarts the transaction, which then locks the workspace
- * before it runs `fn` again. SQLite has one writer at a time.
+ * Throws an error, which is a bug, unless this transaction has locked the workspace. Every function that
+ * changes the figures or the log of a workspace calls it.
  */
-export function lockWorkspace(tx: Tx, workspaceId: string): void {
-  const locked = states.get(tx)?.locked
-  if (locked && !locked.has(workspaceId)) throw new RestartTransaction(workspaceId)
+export function assertLocked(tx: Tx, workspaceId: string): void {
+  if (!states.get(tx)?.locked.has(workspaceId))
+    throw new Error(`the transaction has not locked ${workspaceId}`)
 }
 
-/** Records that this transaction creates the workspace: it needs no lock on it. */
+/** Records that this transaction creates the workspace, which no other transaction can see yet. */
 export const markNewWorkspaceLocked = (tx: Tx, workspaceId: string): void =>
-  void states.get(tx)?.locked?.add(workspaceId)
+  void states.get(tx)?.locked.add(workspaceId)
+
+/**
+ * Locks workspaces that are known only after the transaction has read or written. If two transactions do so
+ * in different orders, PostgreSQL ends one of them, which is then retried. Prefer the locks of `transact`.
+ */
+export async function lockLate(tx: Tx, workspaceIds: Iterable<string>): Promise<void> {
+  const locked = states.get(tx)?.locked
+  for (const id of [...new Set(workspaceIds)].sort()) {
+    if (!locked || locked.has(id)) continue
+    await lockRow(tx, id)
+    locked.add(id)
+  }
+}
 
 /**
  * Locks the user until the end of this transaction, so that what it reads from here on stays true. A
  * transaction that has locked a user must not lock a workspace afterwards: this order avoids deadlocks.
  */
 export async function lockUser(tx: Tx, userId: string): Promise<void> {
-  if (!states.get(tx)?.locked) return
+  if (!isPostgres(tx)) return
   await tx.selectFrom('users').select('id').where('id', '=', userId).forNoKeyUpdate().execute()
-}
-
-class RestartTransaction extends Error {
-  readonly workspaceId: string
-  constructor(workspaceId: string) {
-    super(`the transaction restarts to lock ${workspaceId} first`)
-    this.workspaceId = workspaceId
-  }
 }
 
 /**
@@ -96,7 +102,9 @@ class RestartTransaction extends Error {
  */
 export const lockWaits = channel('holdall:workspace-lock-wait')
 
-async function lockWorkspaceRow(tx: Tx, id: string) {
+/** Locks the row of a workspace on PostgreSQL. SQLite has one writer at a time anyway. */
+async function lockRow(tx: Tx, id: string) {
+  if (!isPostgres(tx)) return
   const since = performance.now()
   try {
     await tx.selectFrom('workspaces').select('id').where('id', '=', id).forNoKeyUpdate().execute()

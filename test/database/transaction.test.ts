@@ -1,6 +1,12 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { Db } from '../../src/database/database.ts'
-import { afterCommit, lockWorkspace, type Tx, transact } from '../../src/database/transaction.ts'
+import {
+  afterCommit,
+  assertLocked,
+  lockLate,
+  type Tx,
+  transact,
+} from '../../src/database/transaction.ts'
 import { database, openRows } from '../support/databases.ts'
 
 /**
@@ -98,7 +104,7 @@ test('serialises transactions that lock the same workspace, across connections',
   await add(db, '0')
   const grow = async (tx: Tx) => {
     const { value } = await tx.selectFrom('settings').select('value').executeTakeFirstOrThrow()
-    lockWorkspace(tx, 'one')
+    assertLocked(tx, 'one')
     await new Promise(setImmediate)
     await tx
       .updateTable('settings')
@@ -106,7 +112,7 @@ test('serialises transactions that lock the same workspace, across connections',
       .execute()
   }
   const transactions = Array.from({ length: 10 }, () =>
-    writers.map((writer) => transact(writer, grow)),
+    writers.map((writer) => transact(writer, grow, ['one'])),
   )
   await Promise.all(transactions.flat())
   const { value } = await db.selectFrom('settings').select('value').executeTakeFirstOrThrow()
@@ -119,7 +125,7 @@ test('completes transactions that lock two workspaces in different orders', asyn
   for (const id of ids) await addWorkspace(db, id)
   const work = (order: string[]) => async (tx: Tx) => {
     for (const id of order) {
-      lockWorkspace(tx, id)
+      assertLocked(tx, id)
       await tx
         .updateTable('workspaces')
         .set((eb) => ({ lastSeq: eb('lastSeq', '+', 1) }))
@@ -129,7 +135,7 @@ test('completes transactions that lock two workspaces in different orders', asyn
   }
   const orders = [ids, ids.toReversed(), ['two', 'one']]
   const transactions = Array.from({ length: 5 }, () =>
-    writers.flatMap((writer) => orders.map((order) => transact(writer, work(order)))),
+    writers.flatMap((writer) => orders.map((order) => transact(writer, work(order), order))),
   )
   await Promise.all(transactions.flat())
   const rows = await db.selectFrom('workspaces').select('lastSeq').orderBy('id').execute()
@@ -137,6 +143,33 @@ test('completes transactions that lock two workspaces in different orders', asyn
     [15, 10, 15].map((times) => times * writers.length),
   )
 })
+
+test('refuses to change a workspace that the transaction has not locked', async () => {
+  const { db } = await openTwo()
+  const work = (tx: Tx) => Promise.resolve(assertLocked(tx, 'two'))
+  await expect(transact(db, work, ['one'])).rejects.toThrow('has not locked two')
+})
+
+test.runIf(database === 'PostgreSQL')(
+  'locks a workspace late, until the transaction ends',
+  async () => {
+    const { db, other } = await openTwo()
+    await addWorkspace(db, 'one')
+    const seen: string[] = []
+    const late = Promise.withResolvers<void>()
+    const first = transact(db, async (tx) => {
+      await lockLate(tx, ['one'])
+      assertLocked(tx, 'one')
+      late.resolve()
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      seen.push('first')
+    })
+    await late.promise
+    const second = transact(other, async () => void seen.push('second'), ['one'])
+    await Promise.all([first, second])
+    expect(seen).toEqual(['first', 'second'])
+  },
+)
 
 test.runIf(database === 'PostgreSQL')(
   'retries a transaction after a conflict, and drops its earlier commit callbacks',

@@ -1,4 +1,4 @@
-import { inTransaction, type ServiceContext } from '../../context.ts'
+import { inLockedTransaction, type ServiceContext } from '../../context.ts'
 import { record } from '../activity/writes.ts'
 import type { EntryRow } from '../entries/reads.ts'
 
@@ -9,5 +9,5 @@ export async function recordArchiveDownload(
   { bytes }: { bytes: number },
 ): Promise<void> {
   const event = { workspaceId, action: 'ARCHIVE_DOWNLOADED', entryId, path } as const
-  await inTransaction(ctx, (s) => record(s, { ...event, details: { bytes } }))
+  await inLockedTransaction(ctx, [workspaceId], (s) => record(s, { ...event, details: { bytes } }))
 }

@@ -1,8 +1,9 @@
-import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
+import type { ServiceContext, TxContext } from '../../context.ts'
 import { DomainError } from '../../errors/domain-error.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { withInputPath } from './input-path.ts'
 import type { EntryRef, EntryRow } from './reads.ts'
+import { inEntryTransaction } from './transaction.ts'
 
 export type BatchMode = 'ALL_OR_NOTHING' | 'BEST_EFFORT'
 export type BatchEntry = { entry: EntryRef; expectedRevision?: number | null | undefined }
@@ -25,16 +26,15 @@ const ENTRIES = 'entries'
  */
 export async function batch(
   ctx: ServiceContext,
-  items: readonly BatchEntry[],
-  mode: BatchMode,
+  { entries: items, mode, folder }: Batch,
   act: Act,
 ): Promise<Outcome[]> {
   if (items.length === 0 || items.length > MAX_BATCH_SIZE) {
     const message = `expected 1 to ${MAX_BATCH_SIZE} entries, got ${items.length}`
     throw new InvalidInput({ path: [ENTRIES], message })
   }
-  if (mode === 'BEST_EFFORT') return runIndependently(ctx, items, act)
-  return inTransaction(ctx, async (s) => {
+  if (mode === 'BEST_EFFORT') return runIndependently(ctx, { items, folder }, act)
+  return inEntryTransaction(ctx, refsOf(items, folder), async (s) => {
     const outcomes: Outcome[] = []
     for (const [index, item] of items.entries())
       outcomes.push(succeeded(index, await withItemPath(index, act(s, item))))
@@ -42,7 +42,18 @@ export async function batch(
   })
 }
 
+type Batch = {
+  entries: readonly BatchEntry[]
+  mode: BatchMode
+  /** A folder that all items refer to. */
+  folder?: EntryRef | null | undefined
+}
 type Act = (ctx: TxContext, item: BatchEntry) => Promise<EntryRow>
+
+const refsOf = (items: readonly BatchEntry[], folder: EntryRef | null | undefined) => [
+  ...items.map(({ entry }) => entry),
+  ...(folder ? [folder] : []),
+]
 
 /** Input fields shared by all items. The path of an error about one of them is already complete. */
 const sharedFields = new Set(['add', 'fallbackFolder', 'folder', 'remove', 'unlinkRows'])
@@ -58,10 +69,16 @@ async function withItemPath<T>(index: number, work: Promise<T>): Promise<T> {
   }
 }
 
-async function runIndependently(ctx: ServiceContext, items: readonly BatchEntry[], act: Act) {
+async function runIndependently(
+  ctx: ServiceContext,
+  { items, folder }: { items: readonly BatchEntry[]; folder: EntryRef | null | undefined },
+  act: Act,
+) {
   const outcomes: Outcome[] = []
   for (const [index, item] of items.entries()) {
-    const entry = await inTransaction(ctx, (s) => act(s, item)).catch(domainErrorOrThrow)
+    const refs = refsOf([item], folder)
+    const acted = inEntryTransaction(ctx, refs, (s) => act(s, item))
+    const entry = await acted.catch(domainErrorOrThrow)
     outcomes.push(entry instanceof DomainError ? failed(index, entry) : succeeded(index, entry))
   }
   return outcomes

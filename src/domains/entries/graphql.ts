@@ -1,4 +1,3 @@
-import { inTransaction } from '../../context.ts'
 import { countList } from '../../database/query/keyset.ts'
 import { budgetOf } from '../../database/query/work-budget.ts'
 import { NotFound } from '../../errors/access.ts'
@@ -57,6 +56,7 @@ import {
 } from './reads.ts'
 import { checkFilter } from './rules.ts'
 import { tagEntries } from './tagging.ts'
+import { inEntryTransaction } from './transaction.ts'
 import { findNameWarnings, MAX_NAME_WARNINGS } from './warnings.ts'
 import { updateEntry } from './writes.ts'
 
@@ -421,7 +421,7 @@ workspaceMutation('updateEntry', {
   errors: [NameConflict, StaleRevision, InvalidState, RowRejected],
   workspaceIdOf: ({ entry }) => entry.workspaceId,
   resolve: async (input, context) => ({
-    entry: await inTransaction(context, (s) => updateEntry(s, input)),
+    entry: await inEntryTransaction(context, [input.entry], (s) => updateEntry(s, input)),
   }),
 })
 

@@ -45,7 +45,7 @@ export async function moveEntries(
     throw new InvalidInput({ path: ['onConflict'], message })
   }
   await withInputPath('folder', requireLiveFolder(ctx.db, ctx.viewer, folder, toWrite))
-  return batch(ctx, entries, mode, (s, item) => moveEntry(s, item, folder, onConflict))
+  return batch(ctx, { entries, mode, folder }, (s, item) => moveEntry(s, item, folder, onConflict))
 }
 
 async function moveEntry(

@@ -25,7 +25,7 @@ export async function tagEntries(
   const [added, removed] = ctx.viewer
     ? [parseTagNames(add ?? [], ['add']), parseTagNames(remove ?? [], ['remove'])]
     : [[], []]
-  return batch(ctx, entries, mode, async (s, { entry: ref, expectedRevision }) => {
+  return batch(ctx, { entries, mode }, async (s, { entry: ref, expectedRevision }) => {
     const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)
     checkRevision(entry, expectedRevision)
     const { id: entryId, workspaceId } = entry

@@ -34,7 +34,7 @@ export async function copyEntries(
   { entries, folder, onConflict, mode }: Copies,
 ): Promise<Outcome[]> {
   await withInputPath('folder', requireLiveFolder(ctx.db, ctx.viewer, folder, toWrite))
-  return batch(ctx, entries, mode, (s, item) => copyEntry(s, item, folder, onConflict))
+  return batch(ctx, { entries, mode, folder }, (s, item) => copyEntry(s, item, folder, onConflict))
 }
 
 async function copyEntry(

@@ -1,7 +1,6 @@
 import type { Damage } from '../../blobs/verify.ts'
-import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
+import { inLockedTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import type { Row } from '../../database/tables.ts'
-import { lockWorkspace } from '../../database/transaction.ts'
 import { record } from '../activity/writes.ts'
 import { entriesById, pathOf } from '../entries/reads.ts'
 
@@ -9,15 +8,18 @@ import { entriesById, pathOf } from '../entries/reads.ts'
  * Marks a blob as damaged and logs FILE_DAMAGED for each of its files, which become FAILED and are no longer
  * served. Returns false if the blob does not exist, is unreferenced, or is already marked.
  */
-export function markDamaged(ctx: ServiceContext, blobId: string, code: Damage): Promise<boolean> {
-  return inTransaction(ctx, async (s) => {
-    const found = await s.tx
-      .selectFrom('blobs')
-      .select('workspaceId')
-      .where('id', '=', blobId)
-      .executeTakeFirst()
-    if (!found) return false
-    lockWorkspace(s.tx, found.workspaceId)
+export async function markDamaged(
+  ctx: ServiceContext,
+  blobId: string,
+  code: Damage,
+): Promise<boolean> {
+  const found = await ctx.db
+    .selectFrom('blobs')
+    .select('workspaceId')
+    .where('id', '=', blobId)
+    .executeTakeFirst()
+  if (!found) return false
+  return inLockedTransaction(ctx, [found.workspaceId], async (s) => {
     const blob = await s.tx
       .updateTable('blobs')
       .set({ damage: JSON.stringify({ code, at: s.now() }), verifiedAt: s.now() })
@@ -35,13 +37,16 @@ export function markDamaged(ctx: ServiceContext, blobId: string, code: Damage): 
  * Marks a blob as verified. If it was marked as damaged, clears that mark and logs FILE_RECOVERED for its
  * files.
  */
-export async function markVerified(ctx: ServiceContext, { id, damage }: BlobRow): Promise<void> {
+export async function markVerified(
+  ctx: ServiceContext,
+  { id, workspaceId, damage }: BlobRow,
+): Promise<void> {
   const verified = { verifiedAt: ctx.now() }
   if (damage === null) {
     await ctx.db.updateTable('blobs').set(verified).where('id', '=', id).execute()
     return
   }
-  await inTransaction(ctx, async (s) => {
+  await inLockedTransaction(ctx, [workspaceId], async (s) => {
     const blob = await s.tx
       .updateTable('blobs')
       .set({ ...verified, damage: null })

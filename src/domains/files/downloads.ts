@@ -1,5 +1,5 @@
 import { inTransaction, type ServiceContext, type TxContext, type Viewer } from '../../context.ts'
-import type { Tx } from '../../database/transaction.ts'
+import { lockLate, type Tx } from '../../database/transaction.ts'
 import { record } from '../activity/writes.ts'
 import { entryById, pathOf } from '../entries/reads.ts'
 import { versionsById } from './reads.ts'
@@ -82,17 +82,21 @@ export function openDownloadLog(
 async function write(ctx: ServiceContext, downloads: Download[]) {
   for (let i = 0; i < downloads.length; i += BATCH_SIZE) {
     const batch = downloads.slice(i, i + BATCH_SIZE)
-    await inTransaction(ctx, async (s) => {
-      for (const download of batch) await writeOne({ ...s, viewer: download.viewer }, download)
-    })
+    await inTransaction(ctx, (s) => writeAll(s, batch))
   }
 }
 
-async function writeOne(ctx: TxContext, { versionId, via, bytes }: Download) {
-  const found = await locate(ctx.tx, versionId)
-  if (!found) return
-  const details = { versionId, via, bytes }
-  await record(ctx, { ...found, action: 'FILE_DOWNLOADED', details })
+async function writeAll(s: TxContext, downloads: Download[]) {
+  const files = await Promise.all(downloads.map(({ versionId }) => locate(s.tx, versionId)))
+  await lockLate(
+    s.tx,
+    files.flatMap((file) => file?.workspaceId ?? []),
+  )
+  for (const [i, { viewer, versionId, via, bytes }] of downloads.entries()) {
+    const details = { versionId, via, bytes }
+    const file = files[i]
+    if (file) await record({ ...s, viewer }, { ...file, action: 'FILE_DOWNLOADED', details })
+  }
 }
 
 /** Returns the file of a version, or null if it was purged in the meantime. */

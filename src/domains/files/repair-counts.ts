@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
-import { inTransaction, type ServiceContext } from '../../context.ts'
+import { inLockedTransaction, type ServiceContext } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import { fileKind } from '../../database/query/entry-kinds.ts'
-import { lockWorkspace, type Tx } from '../../database/transaction.ts'
+import type { Tx } from '../../database/transaction.ts'
 import { enqueue } from '../../jobs/queue.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { type FileFigures, setFileFigures } from '../entries/repair/repair-totals.ts'
@@ -52,8 +52,7 @@ export async function differingFiles(db: Db | Tx, ids: readonly string[]): Promi
 
 /** Recomputes the columns of a file that follow from its versions. */
 export function repairFile(ctx: ServiceContext, { id, workspaceId }: EntryKey): Promise<void> {
-  return inTransaction(ctx, async ({ tx }) => {
-    lockWorkspace(tx, workspaceId)
+  return inLockedTransaction(ctx, [workspaceId], async ({ tx }) => {
     const [file] = await differingFiles(tx, [id])
     if (file?.counted) await setFileFigures(tx, id, file.counted)
   })
@@ -99,8 +98,7 @@ export function repairReferences(
   ctx: ServiceContext,
   { id, workspaceId }: EntryKey,
 ): Promise<void> {
-  return inTransaction(ctx, async ({ tx, now }) => {
-    lockWorkspace(tx, workspaceId)
+  return inLockedTransaction(ctx, [workspaceId], async ({ tx, now }) => {
     const [blob] = await differingReferences(tx, [id])
     if (!blob) return
     const unreferencedAt = blob.counted > 0 ? null : (blob.unreferencedAt ?? now())

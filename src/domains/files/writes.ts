@@ -1,4 +1,4 @@
-import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
+import type { ServiceContext, TxContext } from '../../context.ts'
 import { newId } from '../../database/ids.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidState, NameConflict } from '../../errors/entries.ts'
@@ -6,6 +6,7 @@ import { record } from '../activity/writes.ts'
 import { type EntryRow, pathOf, trashRootOf } from '../entries/reads.ts'
 import { checkDescription, checkMetadata, type EntryName, mergeMetadata } from '../entries/rules.ts'
 import { addKind, addToAncestors, addTotals } from '../entries/totals.ts'
+import { inEntryTransaction } from '../entries/transaction.ts'
 import {
   bumpRevision,
   checkRevision,
@@ -18,7 +19,7 @@ import { addTags } from '../tags/writes.ts'
 import { addUsed } from '../workspaces/writes.ts'
 import { addReference, type Blob, dropReferences } from './blobs.ts'
 import { kindOf, type Media } from './media.ts'
-import { requireVersion, type VersionRow } from './reads.ts'
+import { requireVersion, type VersionRow, versionsById } from './reads.ts'
 
 type NewVersion = Media & {
   blob: Blob
@@ -188,7 +189,7 @@ export async function restoreVersion(
   { versionId, comment, expectedRevision }: RestoreVersionInput,
 ): Promise<FileResult> {
   checkDescription(comment ?? '', ['comment'])
-  return inTransaction(ctx, async (s) => {
+  return inVersionTransaction(ctx, versionId, async (s) => {
     const { entry: file, parent, version } = await requireLiveVersion(s, versionId)
     checkRevision(file, expectedRevision)
     const blob = { id: version.blobId, size: version.size, sha256: version.sha256 }
@@ -207,7 +208,7 @@ export async function deleteVersion(
   ctx: ServiceContext,
   versionId: string,
 ): Promise<{ file: EntryRow; version: VersionRow }> {
-  return inTransaction(ctx, async (s) => {
+  return inVersionTransaction(ctx, versionId, async (s) => {
     const { entry, parent, version } = await requireLiveVersion(s, versionId)
     if (entry.versionId === versionId) {
       throw new InvalidState(
@@ -227,6 +228,15 @@ export async function deleteVersion(
     await record(s, { workspaceId, action: 'ENTRY_UPDATED', entryId, path, details })
     return { file, version }
   })
+}
+
+async function inVersionTransaction<T>(
+  ctx: ServiceContext,
+  versionId: string,
+  fn: (ctx: TxContext) => Promise<T>,
+): Promise<T> {
+  const [version] = await versionsById(ctx.db, [versionId])
+  return inEntryTransaction(ctx, version ? [{ id: version.fileId }] : [], fn)
 }
 
 async function requireLiveVersion(ctx: TxContext, versionId: string) {

@@ -1,4 +1,4 @@
-import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
+import type { ServiceContext, TxContext } from '../../context.ts'
 import type { FolderNameConflictMode } from '../../database/tables.ts'
 import { InvalidState } from '../../errors/entries.ts'
 import { InvalidInput } from '../../errors/input.ts'
@@ -16,6 +16,7 @@ import {
   mergeMetadata,
 } from '../entries/rules.ts'
 import { addToAncestors } from '../entries/totals.ts'
+import { inEntryTransaction } from '../entries/transaction.ts'
 import { folderColumns, insertEntry, resolveNameConflict, toWrite } from '../entries/writes.ts'
 import { checkMarks, checkTagNames, type TagName } from '../tags/rules.ts'
 import { addTags } from '../tags/writes.ts'
@@ -38,8 +39,9 @@ type NewFolder = {
  * NameConflict, InvalidState.
  */
 export async function createFolder(ctx: ServiceContext, input: NewFolder): Promise<EntryRow> {
-  return inTransaction(ctx, async (s) => {
-    const start = await startOf(s, input)
+  const ref = refOf(input)
+  return inEntryTransaction(ctx, [ref], async (s) => {
+    const start = await startOf(s, input, ref)
     const names = namesOf(input)
     const properties = propertiesOf(input)
     checkDepth(depthOf(start) + names.length, ['name'])
@@ -65,11 +67,14 @@ function namesOf({ name, createParents }: NewFolder): EntryName[] {
   return names
 }
 
-async function startOf({ tx, viewer }: TxContext, { workspaceId, folder }: NewFolder) {
+function refOf({ workspaceId, folder }: NewFolder): EntryRef {
   if (!folder && !workspaceId) {
     throw new InvalidInput({ path: ['workspaceId'], message: 'workspaceId or folder is required' })
   }
-  const ref = folder ?? { path: { workspaceId: workspaceId ?? '', path: '' } }
+  return folder ?? { path: { workspaceId: workspaceId ?? '', path: '' } }
+}
+
+async function startOf({ tx, viewer }: TxContext, { folder }: NewFolder, ref: EntryRef) {
   const found = requireLiveFolder(tx, viewer, ref, toWrite)
   return (await withInputPath(folder ? 'folder' : 'workspaceId', found)).entry
 }

@@ -1,4 +1,4 @@
-import { inTransaction, type ServiceContext } from '../../context.ts'
+import type { ServiceContext } from '../../context.ts'
 import type { WorkspaceRole } from '../../database/tables.ts'
 import { NotFound } from '../../errors/access.ts'
 import { usersById } from '../accounts/reads.ts'
@@ -6,6 +6,7 @@ import { checkName } from '../accounts/rules.ts'
 import { createUser } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
 import { requireAccess, requireInputWorkspace } from '../workspaces/reads.ts'
+import { inWorkspaceTransaction } from '../workspaces/transaction.ts'
 import { memberOf } from './reads.ts'
 import { endMembership, type MemberRow, memberManagement } from './writes.ts'
 
@@ -19,7 +20,7 @@ export async function createServiceAccount(
   ctx: ServiceContext,
   { workspaceId, name, role }: NewServiceAccount,
 ): Promise<MemberRow> {
-  return inTransaction(ctx, async (s) => {
+  return inWorkspaceTransaction(ctx, workspaceId, async (s) => {
     await requireInputWorkspace(s.tx, s.viewer, workspaceId, memberManagement)
     checkName(name)
     const profile = { name: name.trim(), email: null, kind: 'SERVICE', workspaceId } as const
@@ -40,9 +41,9 @@ export async function deleteServiceAccount(
   ctx: ServiceContext,
   userId: string,
 ): Promise<MemberRow> {
-  return inTransaction(ctx, async (s) => {
-    const [user] = await usersById(s.tx, [userId])
-    const workspaceId = user?.workspaceId ?? ''
+  const [user] = await usersById(ctx.db, [userId])
+  const workspaceId = user?.workspaceId ?? ''
+  return inWorkspaceTransaction(ctx, workspaceId, async (s) => {
     await requireAccess(s.tx, s.viewer, workspaceId, memberManagement, userId)
     const member = await memberOf(s.tx, workspaceId, userId)
     if (!member) throw new NotFound(userId)

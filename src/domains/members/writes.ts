@@ -1,9 +1,4 @@
-import {
-  inTransaction,
-  type LogContext,
-  type ServiceContext,
-  type TxContext,
-} from '../../context.ts'
+import type { LogContext, ServiceContext, TxContext } from '../../context.ts'
 import { hook } from '../../database/hook.ts'
 import type { Row, WorkspaceRole } from '../../database/tables.ts'
 import { transact } from '../../database/transaction.ts'
@@ -17,6 +12,7 @@ import { createUser } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
 import { recordOnServer } from '../server-activity/writes.ts'
 import { requireInputWorkspace } from '../workspaces/reads.ts'
+import { inWorkspaceTransaction } from '../workspaces/transaction.ts'
 import { workspaceCreated } from '../workspaces/writes.ts'
 import { memberOf } from './reads.ts'
 
@@ -61,7 +57,7 @@ export async function addMember(
   ctx: ServiceContext,
   { workspaceId, email, name, role }: NewMember,
 ): Promise<MemberRow> {
-  return inTransaction(ctx, async (s) => {
+  return inWorkspaceTransaction(ctx, workspaceId, async (s) => {
     await requireInputWorkspace(s.tx, s.viewer, workspaceId, memberManagement)
     const address = email.trim().toLowerCase()
     checkPerson(address, name)
@@ -115,7 +111,7 @@ export async function updateMember(
   ctx: ServiceContext,
   { workspaceId, userId, role }: { workspaceId: string; userId: string; role: WorkspaceRole },
 ): Promise<MemberRow> {
-  return inTransaction(ctx, async (s) => {
+  return inWorkspaceTransaction(ctx, workspaceId, async (s) => {
     await requireInputWorkspace(s.tx, s.viewer, workspaceId, memberManagement)
     const member = await memberOf(s.tx, workspaceId, userId)
     if (!member) throw new NotFound(userId).at('userId')
@@ -138,7 +134,7 @@ export async function removeMember(
   ctx: ServiceContext,
   { workspaceId, userId, transferShareLinksTo }: Removal,
 ): Promise<MemberRow> {
-  return inTransaction(ctx, async (s) => {
+  return inWorkspaceTransaction(ctx, workspaceId, async (s) => {
     const isLeaving = s.viewer?.userId === userId
     await requireInputWorkspace(
       s.tx,

@@ -1,7 +1,6 @@
-import { inTransaction } from '../../context.ts'
+import { inLockedTransaction } from '../../context.ts'
 import { type Document, dropDocuments } from '../../database/search/search-index.ts'
 import { missingDocuments, staleDocuments } from '../../database/search/verify-index.ts'
-import { lockWorkspace } from '../../database/transaction.ts'
 import { type Check, type CheckContext, idsOf } from '../../fsck/check.ts'
 import { tagsOfEntries } from '../tags/reads.ts'
 import { entryDocument, tagDocument } from './documents.ts'
@@ -45,8 +44,7 @@ export const entryIndexCheck: Check = {
 }
 
 const reindex = (c: CheckContext, workspaceId: string, id: string) =>
-  inTransaction(c, async ({ tx }) => {
-    lockWorkspace(tx, workspaceId)
+  inLockedTransaction(c, [workspaceId], async ({ tx }) => {
     await indexEntries(tx, [id])
   })
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
+import { inLockedTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import { downloadUrl } from '../../signing/signed-links.ts'
 import { record } from '../activity/writes.ts'
 import { type EntryRow, pathOf } from '../entries/reads.ts'
@@ -43,8 +43,8 @@ export async function beginSharedDownload(
   download: DownloadStart,
 ): Promise<void> {
   const link = createHash('sha256').update(download.link).digest('base64url')
-  await inTransaction(ctx, async (s) => {
-    if (!download.fromStart && (await resume(s, share, link, download))) return
+  if (!download.fromStart && (await resume(ctx, share, link, download))) return
+  await inLockedTransaction(ctx, [share.workspaceId], async (s) => {
     await count(s, share, link)
     await record(s, {
       workspaceId: share.workspaceId,
@@ -57,12 +57,12 @@ export async function beginSharedDownload(
 }
 
 async function resume(
-  { tx, now }: TxContext,
+  { db, now }: ServiceContext,
   { id }: ShareRow,
   link: string,
   { size, requestedBytes }: DownloadStart,
 ): Promise<boolean> {
-  const { numUpdatedRows } = await tx
+  const { numUpdatedRows } = await db
     .updateTable('shareDownloads')
     .set((eb) => ({ resumedBytes: eb('resumedBytes', '+', requestedBytes) }))
     .where('shareLinkId', '=', id)

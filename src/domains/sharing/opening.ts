@@ -1,5 +1,5 @@
 import { createKeyedMutex } from '../../concurrency/keyed-mutex.ts'
-import { inTransaction, type ServiceContext } from '../../context.ts'
+import { inLockedTransaction, type ServiceContext } from '../../context.ts'
 import { NotFound } from '../../errors/access.ts'
 import { record } from '../activity/writes.ts'
 import { pathOf } from '../entries/reads.ts'
@@ -41,7 +41,7 @@ export const tryShare = (ctx: ServiceContext, opening: Opening): Promise<Shared 
 
 async function logOpening(ctx: ServiceContext, { share, root, parent }: Shared) {
   const { id: shareLinkId, workspaceId } = share
-  await inTransaction(ctx, (s) =>
+  await inLockedTransaction(ctx, [workspaceId], (s) =>
     record(s, {
       workspaceId,
       action: 'SHARE_LINK_OPENED',

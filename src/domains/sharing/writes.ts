@@ -1,4 +1,5 @@
-import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
+import { inLockedTransaction, type ServiceContext, type TxContext } from '../../context.ts'
+import type { Db } from '../../database/database.ts'
 import { newId } from '../../database/ids.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { record } from '../activity/writes.ts'
@@ -20,11 +21,11 @@ export async function createShareLink(
   { entry: ref, ...terms }: ShareTerms & { entry: EntryRef },
 ): Promise<ShareRow> {
   // Check before hashing the password, which is slow, and again inside the transaction.
-  await withInputPath('entry', requireLive(ctx.db, ctx.viewer, ref, toShare))
+  const found = await withInputPath('entry', requireLive(ctx.db, ctx.viewer, ref, toShare))
   requireScope(ctx.viewer, 'FILES_READ')
   checkTerms(terms, ctx.now())
   const passwordHash = terms.password == null ? null : await hashPassword(terms.password)
-  return inTransaction(ctx, async (s) => {
+  return inLockedTransaction(ctx, [found.workspace.id], async (s) => {
     const { entry, parent } = await withInputPath(
       'entry',
       requireLive(s.tx, s.viewer, ref, toShare),
@@ -66,8 +67,11 @@ const insertShare = ({ tx, viewer, now }: TxContext, share: NewShare) =>
  * SHARES_WRITE. Throws NotFound, Forbidden.
  */
 export async function revokeShareLink(ctx: ServiceContext, shareLinkId: string): Promise<ShareRow> {
-  return inTransaction(ctx, async (s) => {
-    const share = await withInputPath('shareLinkId', requireShareLink(s.tx, s.viewer, shareLinkId))
+  const require = (db: Db) =>
+    withInputPath('shareLinkId', requireShareLink(db, ctx.viewer, shareLinkId))
+  const { workspaceId } = await require(ctx.db)
+  return inLockedTransaction(ctx, [workspaceId], async (s) => {
+    const share = await require(s.tx)
     await s.tx.deleteFrom('shareLinks').where('id', '=', shareLinkId).execute()
     await log(s, share, 'SHARE_LINK_REVOKED', await sharedPath(s.tx, share))
     return share

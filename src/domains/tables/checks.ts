@@ -1,5 +1,5 @@
 import { type SqlBool, sql } from 'kysely'
-import { inTransaction } from '../../context.ts'
+import { inLockedTransaction } from '../../context.ts'
 import { type Check, type CheckContext, chunked, type Finding } from '../../fsck/check.ts'
 import { childPath } from '../entries/rules.ts'
 import { deleteLink, type LinkKey } from './links.ts'
@@ -90,4 +90,4 @@ async function isFollowed({ db }: CheckContext, { workspaceId, sqlName, column }
 }
 
 const moveLinkedRows = (c: CheckContext, move: Parameters<typeof moveRows>[1]) =>
-  inTransaction(c, (s) => moveRows(s, move))
+  inLockedTransaction(c, [move.workspaceId], (s) => moveRows(s, move))

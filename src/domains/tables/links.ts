@@ -1,4 +1,4 @@
-import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
+import type { ServiceContext, TxContext } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import { all } from '../../database/user-tables/predicates.ts'
 import { insertRow, type RawRow, updateRows } from '../../database/user-tables/rows.ts'
@@ -6,6 +6,7 @@ import { InvalidState, RowRejected } from '../../errors/entries.ts'
 import { record } from '../activity/writes.ts'
 import { withInputPath } from '../entries/input-path.ts'
 import { type EntryRow, entryById, pathOf, requireLive } from '../entries/reads.ts'
+import { inEntryTransaction } from '../entries/transaction.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import {
   accessibleRows,
@@ -41,7 +42,7 @@ export async function linkRow(
   ctx: ServiceContext,
   { fileId, link }: { fileId: string; link: RowLink },
 ): Promise<TableRow & { file: EntryRow }> {
-  return inTransaction(ctx, async (s) => {
+  return inEntryTransaction(ctx, [{ id: fileId }], async (s) => {
     const lookup = requireLive(s.tx, s.viewer, { id: fileId }, toWriteRows)
     const { entry: file } = await withInputPath('fileId', lookup)
     if (file.kind !== 'file') throw new InvalidState('FOLDER', 'this is a folder, not a file')

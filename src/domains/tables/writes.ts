@@ -1,6 +1,6 @@
 import type { LinkableColumn } from '../../config/settings-server.ts'
 import { StartupError } from '../../config/startup-error.ts'
-import { inTransaction, type ServiceContext } from '../../context.ts'
+import type { ServiceContext } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import type { Row } from '../../database/tables.ts'
 import { type Tx, transact } from '../../database/transaction.ts'
@@ -15,6 +15,7 @@ import type { TableDescription, UserColumn } from '../../database/user-tables/us
 import { InvalidInput } from '../../errors/input.ts'
 import { record } from '../activity/writes.ts'
 import { requireInputWorkspace } from '../workspaces/reads.ts'
+import { inWorkspaceTransaction } from '../workspaces/transaction.ts'
 import { type Table, tablesOf } from './reads.ts'
 import { checkTable, isName, MAX_TABLES, type NewColumn, nameKeyOf, sqlNameOf } from './rules.ts'
 
@@ -31,7 +32,7 @@ export async function createTable(
   ctx: ServiceContext,
   { workspaceId, name, columns }: NewTable,
 ): Promise<Table> {
-  return inTransaction(ctx, async (s) => {
+  return inWorkspaceTransaction(ctx, workspaceId, async (s) => {
     await requireInputWorkspace(s.tx, s.viewer, workspaceId, toWriteRows)
     checkTable(name, columns, KEY_COLUMN)
     const sqlName = sqlNameOf(workspaceId, name)

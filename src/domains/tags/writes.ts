@@ -1,4 +1,10 @@
-import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
+import {
+  inLockedTransaction,
+  type ServiceContext,
+  type TxContext,
+  type Viewer,
+} from '../../context.ts'
+import type { Db } from '../../database/database.ts'
 import { hook } from '../../database/hook.ts'
 import { newId } from '../../database/ids.ts'
 import type { Tx } from '../../database/transaction.ts'
@@ -133,8 +139,9 @@ export async function updateTag(
   ctx: ServiceContext,
   { tagId, name, color }: TagChange,
 ): Promise<TagRow> {
-  return inTransaction(ctx, async (s) => {
-    const tag = await requireTag(s, tagId)
+  const { workspaceId } = await requireTag(ctx.db, ctx.viewer, tagId)
+  return inLockedTransaction(ctx, [workspaceId], async (s) => {
+    const tag = await requireTag(s.tx, s.viewer, tagId)
     const renamed = name == null ? null : cleanTagName(name)
     if (name != null && !renamed)
       throw new InvalidInput({ path: ['name'], message: 'a name is needed' })
@@ -158,8 +165,9 @@ export async function updateTag(
  * Forbidden.
  */
 export async function deleteTag(ctx: ServiceContext, tagId: string): Promise<TagRow> {
-  return inTransaction(ctx, async (s) => {
-    const tag = await requireTag(s, tagId)
+  const { workspaceId } = await requireTag(ctx.db, ctx.viewer, tagId)
+  return inLockedTransaction(ctx, [workspaceId], async (s) => {
+    const tag = await requireTag(s.tx, s.viewer, tagId)
     await s.tx.deleteFrom('entryTags').where('tagId', '=', tagId).execute()
     await s.tx.deleteFrom('tags').where('id', '=', tagId).execute()
     await tagDeleted.call(s.tx, { tag })
@@ -172,9 +180,9 @@ export async function deleteTag(ctx: ServiceContext, tagId: string): Promise<Tag
 const logTag = (ctx: TxContext, { id, name, workspaceId }: TagRow, detail: string) =>
   record(ctx, { workspaceId, action: 'WORKSPACE_UPDATED', details: { [detail]: { id, name } } })
 
-async function requireTag({ tx, viewer }: TxContext, tagId: string): Promise<TagRow> {
-  const tag = await tx.selectFrom('tags').selectAll().where('id', '=', tagId).executeTakeFirst()
-  await requireAccess(tx, viewer, tag?.workspaceId ?? '', requirement, tagId)
+async function requireTag(db: Db | Tx, viewer: Viewer, tagId: string): Promise<TagRow> {
+  const tag = await db.selectFrom('tags').selectAll().where('id', '=', tagId).executeTakeFirst()
+  await requireAccess(db, viewer, tag?.workspaceId ?? '', requirement, tagId)
   if (!tag) throw new NotFound(tagId)
   return tag
 }

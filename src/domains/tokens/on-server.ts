@@ -12,6 +12,7 @@ import {
 import { createToken, revokeTokens } from '../accounts/writes.ts'
 import { recordOnServer } from '../server-activity/writes.ts'
 import { roleOf, workspaceIdBySlug, workspacesById } from '../workspaces/reads.ts'
+import { lockWorkspacesOf } from './revoking.ts'
 import { type CreatedToken, checkTerms, logToken } from './writes.ts'
 
 /*
@@ -39,7 +40,7 @@ export async function createTokenOnServer(
   const { id: userId, ...user } = await requireUser(ctx, input.user)
   const workspaceId = await workspaceFor(ctx, input.workspace ?? user.workspaceId)
   const { name, scopes, expiresAt } = input
-  return onServer(ctx, async (s) => {
+  const create = async (s: LogContext) => {
     if (workspaceId && !(await roleOf(s.tx, userId, workspaceId))) {
       throw new NotFound(userId, `user ${input.user} is not a member of workspace ${workspaceId}`)
     }
@@ -48,7 +49,8 @@ export async function createTokenOnServer(
     await recordOnServer(s, 'TOKEN_CREATED', detailsOf(created.token))
     if (workspaceId) await logToken(s, created.token, 'TOKEN_CREATED')
     return created
-  })
+  }
+  return onServer(ctx, create, workspaceId ? [workspaceId] : [])
 }
 
 /**
@@ -64,6 +66,7 @@ export async function revokeTokensOnServer(
     const missing = tokenIds.find((_, i) => !tokens[i])
     if (missing !== undefined) throw new NotFound(missing)
     const revoked = await revokeTokens(s.tx, tokenIds, s.now())
+    await lockWorkspacesOf(s.tx, revoked)
     for (const token of revoked) {
       await recordOnServer(s, 'TOKEN_REVOKED', detailsOf(token))
       if (token.workspaceId) await logToken(s, token, 'TOKEN_REVOKED')
@@ -80,8 +83,11 @@ const detailsOf = ({ id, name, userId, workspaceId }: TokenRow) => ({
 })
 
 /** Runs `fn` in a transaction without a viewer, so that the logs name no actor for what the operator does. */
-const onServer = <T>({ db, now }: ServerContext, fn: (ctx: LogContext) => Promise<T>): Promise<T> =>
-  transact(db, (tx) => fn({ tx, now, viewer: null }))
+const onServer = <T>(
+  { db, now }: ServerContext,
+  fn: (ctx: LogContext) => Promise<T>,
+  workspaceIds: readonly string[] = [],
+): Promise<T> => transact(db, (tx) => fn({ tx, now, viewer: null }), workspaceIds)
 
 /** Returns the user with this id or email address. Throws NotFound. */
 async function requireUser({ db }: ServerContext, idOrEmail: string): Promise<UserRow> {

@@ -1,5 +1,6 @@
 import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import { hook } from '../../database/hook.ts'
+import { lockLate, type Tx } from '../../database/transaction.ts'
 import { Forbidden, NotFound } from '../../errors/access.ts'
 import { isDescendantToken, type TokenRow, tokensById } from '../accounts/reads.ts'
 import { revokeTokens, revokeTokensAlone } from '../accounts/writes.ts'
@@ -28,6 +29,16 @@ export async function revokeApiToken(
     return token
   })
 }
+
+/**
+ * Locks the workspaces in whose logs the revocations appear. They are known only now, because the descendants
+ * of a token can be bound to other workspaces.
+ */
+export const lockWorkspacesOf = (tx: Tx, tokens: readonly TokenRow[]): Promise<void> =>
+  lockLate(
+    tx,
+    tokens.flatMap(({ workspaceId }) => workspaceId ?? []),
+  )
 
 /** Throws Forbidden for an ancestor of the current token, because the current token would outlive it. */
 async function assertNotAncestor({ tx }: TxContext, currentTokenId: string, tokenId: string) {
@@ -59,6 +70,7 @@ export async function revokeAllApiTokens(
 }
 
 async function logRevocations(ctx: TxContext, revoked: TokenRow[]) {
+  await lockWorkspacesOf(ctx.tx, revoked)
   for (const token of revoked) await logToken(ctx, token, 'TOKEN_REVOKED')
 }
 

@@ -1,11 +1,4 @@
-import {
-  type ApiScope,
-  inTransaction,
-  type LogContext,
-  type ServiceContext,
-  type TxContext,
-  type Viewer,
-} from '../../context.ts'
+import type { ApiScope, LogContext, ServiceContext, TxContext, Viewer } from '../../context.ts'
 import { Forbidden, NotFound, Unauthenticated } from '../../errors/access.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { type TokenRow, usersById } from '../accounts/reads.ts'
@@ -14,6 +7,7 @@ import { createToken, lockToken } from '../accounts/writes.ts'
 import { record } from '../activity/writes.ts'
 import { recordOnServer } from '../server-activity/writes.ts'
 import { requireInputWorkspace, roleOf } from '../workspaces/reads.ts'
+import { inWorkspaceTransaction } from '../workspaces/transaction.ts'
 import { requireTokensWrite } from './reads.ts'
 
 type NewApiToken = {
@@ -38,7 +32,7 @@ export async function createApiToken(
   const workspaceId = input.workspaceId ?? viewer.workspaceId
   const userId = input.userId ?? viewer.userId
   checkNewToken({ ...input, workspaceId, userId }, viewer, ctx.now())
-  return inTransaction(ctx, async (s) => {
+  return inWorkspaceTransaction(ctx, workspaceId ?? [], async (s) => {
     if (workspaceId !== null) await requireHolder(s, workspaceId, userId)
     const parent = await lockToken(s.tx, viewer.tokenId, s.now())
     if (!parent) throw new Unauthenticated()

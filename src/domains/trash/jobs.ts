@@ -1,4 +1,4 @@
-import { inTransaction, type ServiceContext } from '../../context.ts'
+import { inLockedTransaction, type ServiceContext } from '../../context.ts'
 import { InvalidState } from '../../errors/entries.ts'
 import type { EntryRow } from '../entries/reads.ts'
 import { drainPurged, purge } from './purge.ts'
@@ -13,7 +13,8 @@ export async function purgeExpired(ctx: ServiceContext, signal: AbortSignal): Pr
     expired = await expiredEntries(ctx)
     for (const entry of expired) {
       if (signal.aborted) return
-      await inTransaction(ctx, (s) => purge(s, entry)).catch(ignoreInvalidState)
+      const purging = inLockedTransaction(ctx, [entry.workspaceId], (s) => purge(s, entry))
+      await purging.catch(ignoreInvalidState)
     }
   } while (expired.length === BATCH_SIZE)
   await drainPurged(ctx, signal)

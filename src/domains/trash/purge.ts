@@ -1,8 +1,7 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
-import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
+import { inLockedTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
 import { fileKind } from '../../database/query/entry-kinds.ts'
-import { lockWorkspace } from '../../database/transaction.ts'
 import { InvalidState } from '../../errors/entries.ts'
 import { enqueue } from '../../jobs/queue.ts'
 import { record } from '../activity/writes.ts'
@@ -12,6 +11,7 @@ import { countTrashed } from '../entries/totals.ts'
 import { deleteEntries, markPurging } from '../entries/trash.ts'
 import { deleteVersions } from '../files/writes.ts'
 import { requireAccess } from '../workspaces/reads.ts'
+import { inWorkspaceTransaction } from '../workspaces/transaction.ts'
 import { addUsed } from '../workspaces/writes.ts'
 import { requireTrashed } from './writes.ts'
 
@@ -32,7 +32,7 @@ export async function purgeEntries(
 ): Promise<Purged> {
   const act = async (s: TxContext, item: BatchEntry) =>
     purge(s, await requireTrashed(s, item, toPurge))
-  const results = await batch(ctx, entries, mode, act)
+  const results = await batch(ctx, { entries, mode }, act)
   await drainPurged(ctx)
   return { results, freedBytes: freedSize(results) }
 }
@@ -48,7 +48,7 @@ export async function emptyTrash(
     trashedBefore,
   }: { workspaceId: string; trashedBefore?: number | null | undefined },
 ): Promise<{ purgedCount: number; freedBytes: number }> {
-  const purged = await inTransaction(ctx, async (s) => {
+  const purged = await inWorkspaceTransaction(ctx, workspaceId, async (s) => {
     await requireAccess(s.tx, s.viewer, workspaceId, toPurge)
     const trashed = await trashedEntries(s, workspaceId, trashedBefore ?? Number.MAX_SAFE_INTEGER)
     for (const entry of trashed) await purge(s, entry)
@@ -97,7 +97,8 @@ export async function purge(ctx: TxContext, entry: EntryRow): Promise<EntryRow> 
  */
 export async function drainPurged(ctx: ServiceContext, signal?: AbortSignal): Promise<void> {
   for (let root = await purgedRoot(ctx.db); root; root = await purgedRoot(ctx.db)) {
-    while (await inTransaction(ctx, (s) => drainBatch(s, root))) {
+    const drain = () => inLockedTransaction(ctx, [root.workspaceId], (s) => drainBatch(s, root))
+    while (await drain()) {
       if (signal?.aborted) return
       await yieldToEventLoop()
     }
@@ -117,7 +118,6 @@ const purgedRoot = (db: Db) =>
  * root is deleted.
  */
 async function drainBatch(ctx: TxContext, root: EntryRow): Promise<boolean> {
-  lockWorkspace(ctx.tx, root.workspaceId)
   const files = await filesBelow(ctx, root)
   if (files.length > 0) return deleteRows(ctx, root, files)
   const folders = await foldersBelow(ctx, root)

@@ -37,18 +37,22 @@ export async function trashEntries(
   { entries, recursive, unlinkRows: unlink, mode }: TrashInput,
 ): Promise<{ results: Outcome[]; rowsUnlinked: number }> {
   const rows = new Map<string, number>()
-  const results = await batch(ctx, entries, mode, async (s, { entry: ref, expectedRevision }) => {
-    const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)
-    assertNotRoot(entry)
-    checkRevision(entry, expectedRevision)
-    const entryCount = entry.fileCount + entry.folderCount
-    if (entryCount > 0 && !recursive) throw new NotEmpty(entryCount)
-    if (!parent) throw new NotFound(entry.id)
-    const trashed = await putInTrash(s, entry, parent)
-    if (unlink)
-      rows.set(entry.id, await withInputPath('unlinkRows', unlinkRows(s, trashed, unlink)))
-    return trashed
-  })
+  const results = await batch(
+    ctx,
+    { entries, mode },
+    async (s, { entry: ref, expectedRevision }) => {
+      const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)
+      assertNotRoot(entry)
+      checkRevision(entry, expectedRevision)
+      const entryCount = entry.fileCount + entry.folderCount
+      if (entryCount > 0 && !recursive) throw new NotEmpty(entryCount)
+      if (!parent) throw new NotFound(entry.id)
+      const trashed = await putInTrash(s, entry, parent)
+      if (unlink)
+        rows.set(entry.id, await withInputPath('unlinkRows', unlinkRows(s, trashed, unlink)))
+      return trashed
+    },
+  )
   return { results, rowsUnlinked: sumOfSucceeded(results, rows) }
 }
 
@@ -85,7 +89,7 @@ export async function restoreEntries(
     rows.set(entry.id, await relinkRows(s, entry, restored))
     return restored
   }
-  const results = await batch(ctx, entries, mode, restore)
+  const results = await batch(ctx, { entries, mode, folder: fallbackFolder }, restore)
   return { results, rowsRelinked: sumOfSucceeded(results, rows) }
 }
 

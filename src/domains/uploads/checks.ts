@@ -17,11 +17,11 @@ export const overdueCheck: Check = {
   evaluate: async (c, ids) =>
     (await rowsOf(c, ids))
       .filter((upload) => canExpire(upload) && upload.expiresAt <= c.now() - OVERDUE_MS)
-      .map(({ id, expiresAt }) => ({
+      .map((upload) => ({
         code: 'UPLOAD_OVERDUE',
-        subject: id,
-        says: `it expired at ${new Date(expiresAt).toISOString()} and has not ended`,
-        repair: () => expireUpload(c, id),
+        subject: upload.id,
+        says: `it expired at ${new Date(upload.expiresAt).toISOString()} and has not ended`,
+        repair: () => expireUpload(c, upload),
       })),
 }
 

@@ -1,6 +1,7 @@
-import { inTransaction, type ServiceContext } from '../../context.ts'
+import { inLockedTransaction, type ServiceContext } from '../../context.ts'
 import { leaseNow } from '../../database/clock.ts'
 import { isOverdue } from './reads.ts'
+import type { UploadRow } from './rules.ts'
 import { deleteBytes, recordFailure, terminateUpload } from './terminate.ts'
 
 const BATCH_SIZE = 100
@@ -13,25 +14,28 @@ export async function expireUploads(ctx: ServiceContext, signal?: AbortSignal): 
   let count = 0
   for (;;) {
     signal?.throwIfAborted()
-    const ids = await overdueIds(ctx)
-    for (const id of ids) if (await expireUpload(ctx, id)) count += 1
-    if (ids.length < BATCH_SIZE) return count
+    const uploads = await overdueUploads(ctx)
+    for (const upload of uploads) if (await expireUpload(ctx, upload)) count += 1
+    if (uploads.length < BATCH_SIZE) return count
   }
 }
 
-async function overdueIds({ db, now }: ServiceContext): Promise<string[]> {
-  const rows = await db
+type UploadKey = Pick<UploadRow, 'id' | 'workspaceId'>
+
+const overdueUploads = ({ db, now }: ServiceContext): Promise<UploadKey[]> =>
+  db
     .selectFrom('uploads')
-    .select('id')
+    .select(['id', 'workspaceId'])
     .where((eb) => isOverdue(eb, now()))
     .limit(BATCH_SIZE)
     .execute()
-  return rows.map(({ id }) => id)
-}
 
 /** Expires one upload. Returns false if it is not overdue or has already ended. */
-export async function expireUpload(ctx: ServiceContext, id: string): Promise<boolean> {
-  const ended = await inTransaction(ctx, async (s) => {
+export async function expireUpload(
+  ctx: ServiceContext,
+  { id, workspaceId }: UploadKey,
+): Promise<boolean> {
+  const ended = await inLockedTransaction(ctx, [workspaceId], async (s) => {
     const ended = await terminateUpload(s, { id }, 'EXPIRED')
     if (ended) await recordFailure(s, ended, 'UPLOAD_EXPIRED')
     return ended

@@ -1,5 +1,5 @@
 import type { BlobStore } from '../../blobs/blob-store.ts'
-import { inTransaction, type ServiceContext, type TxContext } from '../../context.ts'
+import { inLockedTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import { InvalidState } from '../../errors/entries.ts'
 import { record } from '../activity/writes.ts'
 import { release } from '../workspaces/writes.ts'
@@ -13,7 +13,7 @@ import { statusesBefore, type UploadRow } from './rules.ts'
  */
 export async function cancelUpload(ctx: ServiceContext, uploadId: string): Promise<UploadRow> {
   const upload = await requireOwnUpload(ctx.db, ctx.viewer, uploadId)
-  const ended = await inTransaction(ctx, async (s) => {
+  const ended = await inLockedTransaction(ctx, [upload.workspaceId], async (s) => {
     const ended = await terminateUpload(s, { id: upload.id }, 'CANCELED')
     if (ended) await recordFailure(s, ended, 'CANCELED')
     return ended

@@ -1,15 +1,15 @@
 import {
   inBatchedTransaction,
-  inTransaction,
+  inLockedTransaction,
   type ServiceContext,
   type TxContext,
 } from '../../context.ts'
-import { lockWorkspace } from '../../database/transaction.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { record } from '../activity/writes.ts'
 import { checkName } from '../entries/rules.ts'
 import { toWrite } from '../entries/writes.ts'
 import { requireAccess } from '../workspaces/reads.ts'
+import { memberWorkspaces } from '../workspaces/transaction.ts'
 import { reserve } from '../workspaces/writes.ts'
 import { enqueueConfirm } from './confirm/pending-confirms.ts'
 import { checkUploadLimits } from './create/limits.ts'
@@ -27,7 +27,8 @@ const IDEMPOTENCY_TTL_MS = 24 * 3_600_000
  * InvalidState for a folder in the trash.
  */
 export async function createUpload(ctx: ServiceContext, input: NewUpload): Promise<UploadRow> {
-  const upload = await inBatchedTransaction(ctx, input.workspaceId, (s) => prepareUpload(s, input))
+  const own = await memberWorkspaces(ctx, [input.workspaceId])
+  const upload = await inBatchedTransaction(ctx, own, (s) => prepareUpload(s, input))
   await stageUpload(ctx, upload)
   return upload
 }
@@ -62,7 +63,7 @@ export async function stageUpload(ctx: ServiceContext, upload: UploadRow): Promi
   try {
     await ctx.blobs.stage(upload.id, upload.size)
   } catch (error) {
-    await inTransaction(ctx, (s) =>
+    await inLockedTransaction(ctx, [upload.workspaceId], (s) =>
       terminateUpload(s, { id: upload.id }, 'CANCELED', { idempotencyKey: null }),
     )
     throw error
@@ -92,8 +93,6 @@ async function findByIdempotencyKey({ tx, viewer, now }: TxContext, input: NewUp
  */
 export async function insertUpload(s: TxContext, draft: NewUploadRow): Promise<UploadRow> {
   const { id, workspaceId, createdBy, name, size, versionOf, reservedBytes } = draft
-  // Lock now, because `reserve` needs the lock anyway and taking it late could restart the transaction.
-  lockWorkspace(s.tx, workspaceId)
   const target = await requireTarget(s, draft)
   if (versionOf) await requireVersioned(s, { workspaceId, versionOf })
   else if (draft.onConflict === 'FAIL') await requireFreeName(s, target, checkName(name))

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
-import { inTransaction, type ServiceContext } from '../../context.ts'
+import { inLockedTransaction, type ServiceContext } from '../../context.ts'
 import type { Db } from '../../database/database.ts'
-import { lockWorkspace, type Tx } from '../../database/transaction.ts'
+import type { Tx } from '../../database/transaction.ts'
 import { type Check, idsOf } from '../../fsck/check.ts'
 
 const figures = ['usedBytes', 'reservedBytes', 'trashedBytes', 'storedBytes', 'lastSeq'] as const
@@ -54,8 +54,7 @@ export const figuresCheck: Check = {
 
 /** Recounts and stores the figures of a workspace while it is locked. */
 function recount(ctx: ServiceContext, id: string): Promise<void> {
-  return inTransaction(ctx, async ({ tx }) => {
-    lockWorkspace(tx, id)
+  return inLockedTransaction(ctx, [id], async ({ tx }) => {
     const [workspace] = await countAll(tx, [id])
     if (!workspace) return
     await tx.updateTable('workspaces').set(workspace.counted).where('id', '=', id).execute()

@@ -4,7 +4,7 @@ import type { List } from '../../database/query/keyset.ts'
 import { rowsById } from '../../database/query/load-by-id.ts'
 import { prepared } from '../../database/query/prepared.ts'
 import type { Row, WorkspaceRole } from '../../database/tables.ts'
-import { lockWorkspace, type Tx } from '../../database/transaction.ts'
+import type { Tx } from '../../database/transaction.ts'
 import { Forbidden, NotFound } from '../../errors/access.ts'
 import { viewerOf } from '../accounts/reads.ts'
 import { hasRole } from './rules.ts'
@@ -20,11 +20,10 @@ export type AccessRequirement = { scope: ApiScope; role?: WorkspaceRole }
 
 /**
  * Returns the workspace if the viewer has access. Every authorisation goes through this function. A
- * requirement without a role means read access: for members and, in a PUBLIC workspace, for everyone. In a
- * transaction, a requirement with a role also locks the workspace. `requestedId` is the id that NotFound
- * repeats. Callers pass an empty workspaceId for an object that does not exist, so that it takes as long as a
- * hidden one. Throws NotFound if the viewer may not see the workspace, and Forbidden if the viewer lacks the
- * scope or the role.
+ * requirement without a role means read access: for members and, in a PUBLIC workspace, for everyone.
+ * `requestedId` is the id that NotFound repeats. Callers pass an empty workspaceId for an object that does not
+ * exist, so that it takes as long as a hidden one. Throws NotFound if the viewer may not see the workspace,
+ * and Forbidden if the viewer lacks the scope or the role.
  */
 export async function requireAccess(
   db: Db | Tx,
@@ -37,7 +36,6 @@ export async function requireAccess(
   if (!workspace) throw new NotFound(requestedId)
   requireScope(viewer, scope)
   if (role && !hasRole(workspace.viewerRole, role)) throw new Forbidden({ requiredRole: role })
-  if (role && db.isTransaction) lockWorkspace(db as Tx, workspaceId)
   return workspace
 }
 

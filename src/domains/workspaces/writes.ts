@@ -5,12 +5,13 @@ import { hook } from '../../database/hook.ts'
 import { newId } from '../../database/ids.ts'
 import { prepared } from '../../database/query/prepared.ts'
 import type { Tables, Visibility } from '../../database/tables.ts'
-import { lockWorkspace, markNewWorkspaceLocked } from '../../database/transaction.ts'
+import { assertLocked, markNewWorkspaceLocked } from '../../database/transaction.ts'
 import { Forbidden, Unauthenticated } from '../../errors/access.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { QuotaExceeded } from '../../errors/uploads.ts'
 import { requireInputWorkspace, requireScope, type WorkspaceRow } from './reads.ts'
 import { checkWorkspace, slugOf } from './rules.ts'
+import { inWorkspaceTransaction } from './transaction.ts'
 
 /**
  * Called for a new workspace, so that higher layers create its first member and its root folder, and log it.
@@ -117,7 +118,7 @@ export async function updateWorkspace(
   { workspaceId, ...change }: WorkspaceChange,
 ): Promise<WorkspaceRow> {
   const requirement = { scope: 'WORKSPACES_WRITE', role: 'OWNER' } as const
-  return inTransaction(ctx, async (s) => {
+  return inWorkspaceTransaction(ctx, workspaceId, async (s) => {
     const old = await requireInputWorkspace(s.tx, s.viewer, workspaceId, requirement)
     requireReadToPublish(s.viewer, change)
     checkWorkspace(change)
@@ -154,7 +155,7 @@ const columnsOf = (change: Omit<WorkspaceChange, 'workspaceId'>) => ({
  * the workspace, so readers never see a gap that is filled later.
  */
 export async function nextSeq({ tx }: Pick<TxContext, 'tx'>, workspaceId: string): Promise<number> {
-  lockWorkspace(tx, workspaceId)
+  assertLocked(tx, workspaceId)
   const [workspace] = await incrementSeq(tx, workspaceId)
   if (!workspace) throw new Error(`workspace ${workspaceId} does not exist`)
   return workspace.lastSeq
@@ -177,7 +178,7 @@ export async function reserve(
   workspaceId: string,
   bytes: number,
 ): Promise<void> {
-  lockWorkspace(tx, workspaceId)
+  assertLocked(tx, workspaceId)
   const reserved = await addReserved(tx, workspaceId, bytes)
   if (reserved.length === 0) throw new QuotaExceeded({ workspaceId, neededBytes: bytes })
 }
@@ -198,7 +199,7 @@ export async function release(
   bytes: number,
 ): Promise<void> {
   if (bytes === 0) return
-  lockWorkspace(tx, workspaceId)
+  assertLocked(tx, workspaceId)
   await subtractReserved(tx, workspaceId, bytes)
 }
 
@@ -219,7 +220,7 @@ export async function addUsed(
   bytes: number,
   { checkQuota }: { checkQuota: boolean },
 ): Promise<void> {
-  lockWorkspace(tx, workspaceId)
+  assertLocked(tx, workspaceId)
   const updated = await (checkQuota ? addUsedIfFits : addUsedUnchecked)(tx, workspaceId, bytes)
   if (updated.length === 0) throw new QuotaExceeded({ workspaceId, neededBytes: bytes })
 }
@@ -242,7 +243,7 @@ export async function addFigures(
   { storedBytes = 0, trashedBytes = 0 }: { storedBytes?: number; trashedBytes?: number },
 ): Promise<void> {
   if (storedBytes === 0 && trashedBytes === 0) return
-  lockWorkspace(tx, workspaceId)
+  assertLocked(tx, workspaceId)
   await addStoredAndTrashed(tx, workspaceId, storedBytes, trashedBytes)
 }
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { wrapIoError } from '../../../blobs/disk/errors.ts'
-import { inTransaction, type ServiceContext } from '../../../context.ts'
+import { inLockedTransaction, inTransaction, type ServiceContext } from '../../../context.ts'
 import { CommitUnknown } from '../../../database/errors.ts'
 import type { NameConflictMode } from '../../../database/tables.ts'
 import { InvalidState } from '../../../errors/entries.ts'
@@ -26,6 +26,7 @@ import {
 import { requireOwnUpload } from '../../uploads/reads.ts'
 import type { UploadRow } from '../../uploads/rules.ts'
 import { requireAccess } from '../../workspaces/reads.ts'
+import { inWorkspaceTransaction } from '../../workspaces/transaction.ts'
 import { openZip, type Zip } from '../zip/zip-reader.ts'
 import { importItems } from './import-items.ts'
 import { insertTree, type StagedItem } from './insert-tree.ts'
@@ -94,14 +95,15 @@ async function importClaimed(
   const { dir } = opened.use(await createTempFolder('holdall-import-'))
   const staged = opened.use(await createTempFile(join(dir, 'staged')))
   // `bytes` is the sum of the announced sizes, and no member unpacks to more than its announced size.
-  const reservation = await inTransaction(ctx, (s) =>
+  const reservation = await inWorkspaceTransaction(ctx, folder.workspaceId, (s) =>
     createReservation(s, folder.workspaceId, bytes),
   )
   opened.use(renewReservation(ctx, reservation))
   try {
     await stageAll(ctx, zip, staged)
     await staged.flush()
-    return await inTransaction(ctx, async (s) => {
+    const workspaceIds = [archive.workspaceId, folder.workspaceId]
+    return await inLockedTransaction(ctx, workspaceIds, async (s) => {
       await requireUnrevoked(s.tx, s.viewer)
       const { entry } = await requireLiveFolder(s.tx, s.viewer, { id: folder.id }, toWrite)
       await completeUpload(s, archive)

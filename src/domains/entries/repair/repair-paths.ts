@@ -1,7 +1,7 @@
-import { inTransaction, type ServiceContext } from '../../../context.ts'
+import { inLockedTransaction, type ServiceContext } from '../../../context.ts'
 import type { Db } from '../../../database/database.ts'
 import { folderKind } from '../../../database/query/entry-kinds.ts'
-import { lockWorkspace, type Tx } from '../../../database/transaction.ts'
+import type { Tx } from '../../../database/transaction.ts'
 import type { EntryRow } from '../reads.ts'
 import { childPath, childPathKey } from '../rules.ts'
 
@@ -27,8 +27,7 @@ async function parentOf(db: Db | Tx, id: string): Promise<string | null> {
  * nothing for a folder in a cycle or without a parent.
  */
 export function repairPath(ctx: ServiceContext, { id, workspaceId }: EntryKey): Promise<void> {
-  return inTransaction(ctx, async ({ tx }) => {
-    lockWorkspace(tx, workspaceId)
+  return inLockedTransaction(ctx, [workspaceId], async ({ tx }) => {
     if (await hasCycle(tx, id)) return
     const folder = await rawEntry(tx, id)
     const parent = await rawEntry(tx, folder?.parentId ?? '')

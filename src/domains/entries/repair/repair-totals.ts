@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
-import { inTransaction, type ServiceContext } from '../../../context.ts'
+import { inLockedTransaction, type ServiceContext } from '../../../context.ts'
 import type { Db } from '../../../database/database.ts'
 import { folderKind } from '../../../database/query/entry-kinds.ts'
 import type { MediaKind } from '../../../database/tables.ts'
-import { lockWorkspace, type Tx } from '../../../database/transaction.ts'
+import type { Tx } from '../../../database/transaction.ts'
 import type { EntryRow } from '../reads.ts'
 import type { Totals } from '../totals.ts'
 
@@ -61,8 +61,7 @@ export async function differingTotals(db: Db, ids: readonly string[]): Promise<D
 
 /** Recomputes the totals of a folder and of every folder above it. */
 export function repairTotals(ctx: ServiceContext, { id, workspaceId }: EntryKey): Promise<void> {
-  return inTransaction(ctx, async ({ tx }) => {
-    lockWorkspace(tx, workspaceId)
+  return inLockedTransaction(ctx, [workspaceId], async ({ tx }) => {
     const seen = new Set<string>()
     for (let at: string | null = id; at !== null && !seen.has(at); ) {
       seen.add(at)
@@ -109,8 +108,7 @@ export async function differingKinds(db: Db | Tx, ids: readonly string[]): Promi
 
 /** Recomputes the per-kind totals of a folder. */
 export function repairKinds(ctx: ServiceContext, { id, workspaceId }: EntryKey): Promise<void> {
-  return inTransaction(ctx, async ({ tx }) => {
-    lockWorkspace(tx, workspaceId)
+  return inLockedTransaction(ctx, [workspaceId], async ({ tx }) => {
     await tx.deleteFrom('folderKinds').where('folderId', '=', id).execute()
     await sql`INSERT INTO "folderKinds" ("folderId", "mediaKind", "bytes", "fileCount")
       SELECT "parentId", "mediaKind", sum("size"), count(*) FROM "entries"

@@ -1,4 +1,4 @@
-import { inTransaction, type ServiceContext } from '../../../context.ts'
+import { inLockedTransaction, type ServiceContext } from '../../../context.ts'
 import { StorageError } from '../../../errors/availability.ts'
 import { InvalidState } from '../../../errors/entries.ts'
 import { uploadById, uploadsById } from '../reads.ts'
@@ -108,6 +108,8 @@ async function appendPart(
 
 /** Cancels a part that is no longer needed and deletes its bytes. */
 async function endPart(ctx: ServiceContext, part: UploadRow) {
-  await inTransaction(ctx, (s) => terminateUpload(s, { id: part.id }, 'CANCELED'))
+  await inLockedTransaction(ctx, [part.workspaceId], (s) =>
+    terminateUpload(s, { id: part.id }, 'CANCELED'),
+  )
   if (isPartial(part)) await deletePart(ctx.blobs, part.id)
 }

@@ -1,4 +1,4 @@
-import { inTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
+import type { ServiceContext, TxContext } from '../../../context.ts'
 import { NotFound } from '../../../errors/access.ts'
 import { InvalidState } from '../../../errors/entries.ts'
 import { InvalidInput } from '../../../errors/input.ts'
@@ -6,6 +6,7 @@ import { UploadExpired, UploadIncomplete } from '../../../errors/uploads.ts'
 import { jobKind } from '../../../jobs/job-kind.ts'
 import { toWrite } from '../../entries/writes.ts'
 import { requireAccess } from '../../workspaces/reads.ts'
+import { inWorkspaceTransaction } from '../../workspaces/transaction.ts'
 import { release } from '../../workspaces/writes.ts'
 import { createUploadRow, type NewUpload } from '../create/upload-row.ts'
 import { uploadById, uploadsById } from '../reads.ts'
@@ -33,7 +34,7 @@ export function createFinal(
   ctx: ServiceContext,
   { partIds, ...input }: NewFinal,
 ): Promise<UploadRow> {
-  return inTransaction(ctx, async (s) => {
+  return inWorkspaceTransaction(ctx, input.workspaceId, async (s) => {
     const { autoFile } = await requireAccess(s.tx, s.viewer, input.workspaceId, toWrite)
     const parts = await requireParts(s, input.workspaceId, partIds)
     const existing = await findExisting(s, parts, input.concat)

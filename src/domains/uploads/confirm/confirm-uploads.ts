@@ -1,5 +1,5 @@
 import { withDeadline } from '../../../concurrency/deadline.ts'
-import { inTransaction, type ServiceContext } from '../../../context.ts'
+import { inLockedTransaction, type ServiceContext } from '../../../context.ts'
 import { BatchAborted, InvalidState } from '../../../errors/entries.ts'
 import { InvalidInput } from '../../../errors/input.ts'
 import type { BatchMode } from '../../entries/batch.ts'
@@ -100,7 +100,8 @@ function persistBatch(ctx: ServiceContext, { claims, inputs, leases }: Batch) {
 export async function finishAll(ctx: ServiceContext, batch: Batch): Promise<UploadOutcome[]> {
   using _ = batch.leases
   const contents = await commitAll(ctx, batch)
-  const rows = await inTransaction(ctx, async (s) => {
+  const workspaceIds = batch.claims.map(({ upload }) => upload.workspaceId)
+  const rows = await inLockedTransaction(ctx, workspaceIds, async (s) => {
     const rows: UploadRow[] = []
     for (const [index, { upload }] of batch.claims.entries()) {
       batch.at = index

@@ -1,4 +1,4 @@
-import { inTransaction, type ServiceContext } from '../../../context.ts'
+import { inLockedTransaction, type ServiceContext } from '../../../context.ts'
 import { DomainError } from '../../../errors/domain-error.ts'
 import { ChecksumMismatch } from '../../../errors/uploads.ts'
 import { type UploadFailure, type UploadRow, withFailure } from '../rules.ts'
@@ -18,7 +18,7 @@ export async function releaseClaim(
     error instanceof ChecksumMismatch && error.expected === claimed.sha256 ? error : null
   const failures = withFailure(claimed, failureOf(error, ctx.now(), mismatch))
   if (!mismatch) return resetToReceived(ctx, claimed, failures)
-  const failed = await inTransaction(ctx, async (s) => {
+  const failed = await inLockedTransaction(ctx, [claimed.workspaceId], async (s) => {
     const failed = await terminateUpload(s, claimed, 'FAILED', { failures })
     if (failed) await recordFailure(s, failed, mismatch.code)
     return failed

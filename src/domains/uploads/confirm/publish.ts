@@ -45,7 +45,7 @@ export const publish = (
   content: Content,
   options: PublishOptions,
 ) =>
-  inBatchedTransaction(ctx, claimed.workspaceId, (s) => publishInTx(s, claimed, content, options))
+  inBatchedTransaction(ctx, [claimed.workspaceId], (s) => publishInTx(s, claimed, content, options))
 
 /** Creates the file and completes the upload in the transaction of the caller. */
 export async function publishInTx(

@@ -1,5 +1,6 @@
-import { inTransaction, type ServiceContext } from '../../../context.ts'
+import { inLockedTransaction, type ServiceContext } from '../../../context.ts'
 import type { BatchMode } from '../../entries/batch.ts'
+import { inWorkspaceTransaction } from '../../workspaces/transaction.ts'
 import {
   allAborted,
   checkBatchSize,
@@ -35,7 +36,8 @@ async function runAtomically(
 ): Promise<UploadOutcome[]> {
   let index = 0
   try {
-    const created = await inTransaction(ctx, async (s) => {
+    const workspaceIds = inputs.map(({ workspaceId }) => workspaceId)
+    const created = await inWorkspaceTransaction(ctx, workspaceIds, async (s) => {
       const rows: UploadRow[] = []
       for (index = 0; index < inputs.length; index++) {
         rows.push(await prepareUpload(s, inputs[index] as NewUpload))
@@ -60,7 +62,8 @@ async function stageAll(ctx: ServiceContext, created: UploadRow[]): Promise<Uplo
 }
 
 async function cancelAll(ctx: ServiceContext, uploads: UploadRow[]) {
-  await inTransaction(ctx, async (s) => {
+  const workspaceIds = uploads.map(({ workspaceId }) => workspaceId)
+  await inLockedTransaction(ctx, workspaceIds, async (s) => {
     for (const { id } of uploads)
       await terminateUpload(s, { id }, 'CANCELED', { idempotencyKey: null })
   })

@@ -1,10 +1,11 @@
-import { inTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
+import { inLockedTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
 import { newId } from '../../../database/ids.ts'
 import { Forbidden, Unauthenticated } from '../../../errors/access.ts'
 import { requireUnrevoked } from '../../accounts/reads.ts'
 import { toWrite } from '../../entries/writes.ts'
 import type { RowLink } from '../../tables/links.ts'
 import { requireAccess } from '../../workspaces/reads.ts'
+import { inWorkspaceTransaction } from '../../workspaces/transaction.ts'
 import { confirmUpload } from '../confirm/confirm.ts'
 import { createUploadRow, type NewUpload } from '../create/upload-row.ts'
 import { uploadById } from '../reads.ts'
@@ -35,7 +36,10 @@ export async function beginForm(
   if (!viewer) throw new Unauthenticated()
   if (!viewer.scopes.has('FILES_WRITE')) throw new Forbidden({ missingScopes: ['FILES_WRITE'] })
   const reservation =
-    workspaceId && (await inTransaction(ctx, (s) => createReservation(s, workspaceId, bytes)))
+    workspaceId &&
+    (await inWorkspaceTransaction(ctx, workspaceId, (s) =>
+      createReservation(s, workspaceId, bytes),
+    ))
   const form = reservation
     ? { id: reservation.id, reservation }
     : { id: newId('upl'), reservation: null }
@@ -81,7 +85,12 @@ export async function completeForm(
   input: NewUpload,
   { size, linkRow }: { size: number; linkRow: RowLink | null },
 ): Promise<UploadRow> {
-  const upload = await inTransaction(ctx, (s) => writeUpload(s, form, { ...input, size }))
+  const reserved = form.reservation?.workspaceId
+  const upload = await inWorkspaceTransaction(
+    ctx,
+    [input.workspaceId, reserved ?? []].flat(),
+    (s) => writeUpload(s, form, { ...input, size }),
+  )
   clearUnassigned(ctx, form.id)
   return confirmUpload(ctx, { uploadId: upload.id, linkRow })
 }
@@ -103,7 +112,9 @@ async function writeUpload(ctx: TxContext, { id, reservation }: FormUpload, inpu
 /** Cancels a form upload: releases its reserved space and deletes its bytes. */
 export async function abortForm(ctx: ServiceContext, { id }: FormUpload): Promise<void> {
   clearUnassigned(ctx, id)
-  await inTransaction(ctx, (s) => terminateUpload(s, { id }, 'CANCELED'))
+  const row = await uploadById(ctx.db, id)
+  const workspaceIds = row ? [row.workspaceId] : []
+  await inLockedTransaction(ctx, workspaceIds, (s) => terminateUpload(s, { id }, 'CANCELED'))
   const upload = await uploadById(ctx.db, id)
   // A file, or an upload that is being confirmed, keeps its bytes. If another request ended the upload, bytes
   // may have arrived since then.

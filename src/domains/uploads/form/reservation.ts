@@ -1,5 +1,5 @@
 import { keepLease } from '../../../concurrency/lease.ts'
-import { inTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
+import { inLockedTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
 import { InvalidState } from '../../../errors/entries.ts'
 import { requireUnrevoked } from '../../accounts/reads.ts'
 import { toWrite } from '../../entries/writes.ts'
@@ -53,7 +53,9 @@ export async function releaseReservation(
  * expires.
  */
 export const dropReservation = (ctx: ServiceContext, reservation: UploadRow): Promise<void> =>
-  inTransaction(ctx, (s) => releaseReservation(s, reservation)).catch(() => {})
+  inLockedTransaction(ctx, [reservation.workspaceId], (s) =>
+    releaseReservation(s, reservation),
+  ).catch(() => {})
 
 /** Periodically extends the expiry of a reservation until the result is disposed. */
 export const renewReservation = (

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { sql } from 'kysely'
 import type { AppendOptions } from '../../../blobs/blob-store.ts'
-import { inTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
+import { inLockedTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
 import { databaseNowPlus } from '../../../database/clock.ts'
 import type { Db } from '../../../database/database.ts'
 import { prepared } from '../../../database/query/prepared.ts'
@@ -149,7 +149,8 @@ function updateWithReservation(
   const extraBytes = Math.max(0, neededBytes - upload.reservedBytes)
   const isConfirmDue = change.status === 'RECEIVED' && upload.autoConfirm === 1
   if (extraBytes === 0 && !isConfirmDue) return updateUnderFence(ctx.db, upload, change)
-  return inTransaction(ctx, async (s) => {
+  const workspaceIds = extraBytes > 0 ? [upload.workspaceId] : []
+  return inLockedTransaction(ctx, workspaceIds, async (s) => {
     const changed = await reserveAndUpdate(s, upload, extraBytes, change)
     if (changed && isConfirmDue) await enqueueConfirm(s, upload.id)
     return changed
