@@ -33,6 +33,8 @@ export class HttpError extends Error {
   readonly status: number
   readonly code: string
   readonly headers: Record<string, string>
+  /** Path of the invalid input, or null. */
+  path: readonly string[] | null = null
   constructor(status: number, code: string, message: string, headers: Record<string, string> = {}) {
     super(message)
     this.status = status
@@ -109,8 +111,7 @@ function needsOperator(error: unknown): boolean {
 }
 
 function bodyOf(error: unknown, requestId: string) {
-  if (error instanceof HttpError) return { code: error.code, message: error.message }
-  if (!(error instanceof DomainError))
+  if (!(error instanceof DomainError || error instanceof HttpError))
     return { code: 'INTERNAL_SERVER_ERROR', message: 'internal server error', requestId }
   // The message of the error may contain paths and keys of the server.
   if (error instanceof StorageError && !error.isFull)

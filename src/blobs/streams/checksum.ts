@@ -9,17 +9,19 @@ const digestBytes: Record<ChecksumAlgorithm, number> = { sha1: 20, sha256: 32, m
 
 /**
  * Parses an Upload-Checksum header such as `sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=`: the algorithm, one space, the
- * digest in Base64. Returns null if it is malformed or the algorithm is not supported (tus: both are answered
- * 400).
+ * digest in Base64. Returns null if the algorithm is not supported, and a digest of null, which no bytes
+ * match, if the rest is not a digest of the algorithm.
  */
-export function parseChecksum(header: string): Checksum | null {
-  const [name, base64, ...rest] = header.split(' ')
+export function parseChecksum(
+  header: string,
+): Checksum | { algorithm: ChecksumAlgorithm; digest: null } | null {
+  const [name, base64 = '', ...rest] = header.split(' ')
   const algorithm = checksumAlgorithms.find((known) => known === name)
-  if (!algorithm || !base64 || rest.length > 0) return null
+  if (!algorithm) return null
   const digest = Buffer.from(base64, 'base64')
   // Buffer.from ignores invalid characters, so the digest is encoded again and compared.
-  const isValid = digest.length === digestBytes[algorithm] && digest.toString('base64') === base64
-  return isValid ? { algorithm, digest } : null
+  const isDigest = digest.length === digestBytes[algorithm] && digest.toString('base64') === base64
+  return { algorithm, digest: isDigest && rest.length === 0 ? digest : null }
 }
 
 /** Verifies a stream of bytes against `checksum`. */

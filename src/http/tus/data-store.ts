@@ -12,6 +12,7 @@ import {
   type TusRequestState,
   throwLeaseLost,
 } from './request-state.ts'
+import { joinedPart, requireLiveFile } from './uploaded-file.ts'
 
 /**
  * The data store of one request of @tus/server: offsets are in the database, bytes in the blob store. Bodies
@@ -34,7 +35,8 @@ export class UploadStore extends DataStore {
     const { ctx, request } = state
     const isPatch = request.method === 'PATCH'
     const row = await (isPatch ? acquireLease : readAfterWriter)(state, id)
-    const upload = requireActive(row, id, ctx.now())
+    const upload = (!isPatch && (await joinedPart(ctx, row))) || requireActive(row, id, ctx.now())
+    if (upload.status === 'COMPLETE') await requireLiveFile(ctx, upload)
     if (isPatch && upload.status === 'PROCESSING')
       throw lockedError('the upload is being confirmed')
     state.upload = upload

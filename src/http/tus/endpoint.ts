@@ -1,11 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Server } from '@tus/server'
 import type { App } from '../../app.ts'
+import type { ServiceContext } from '../../context.ts'
 import type { UploadStatus } from '../../database/tables.ts'
 import { confirmAutomatically } from '../../domains/uploads/confirm/auto-confirm.ts'
 import { requireOwnUpload, uploadById, uploadIdOf } from '../../domains/uploads/reads.ts'
 import { isFinal } from '../../domains/uploads/rules.ts'
 import { NotFound, Unauthenticated } from '../../errors/access.ts'
+import { DomainError } from '../../errors/domain-error.ts'
+import type { ErrorCode } from '../../errors/registry.ts'
 import type { SigningKeys } from '../../signing/signing-keys.ts'
 import { HttpError, statusOf } from '../errors.ts'
 import { createConcurrencyLimit, MAX_BODIES_PER_USER } from '../limits/concurrency-limit.ts'
@@ -22,9 +25,15 @@ import {
   TUS_VERSION,
 } from './headers.ts'
 import { createUploadLocker, createUploadLocks, type UploadLocks } from './locker.ts'
-import { type BodyLimits, type BodyTimeouts, defaultBodyTimeouts } from './receive-body.ts'
+import {
+  abortIfIdle,
+  type BodyLimits,
+  type BodyTimeouts,
+  defaultBodyTimeouts,
+} from './receive-body.ts'
 import { lockedError, requireConfirmed, type TusRequestState } from './request-state.ts'
 import { sendResponse, setUploadHeaders, toHttpError } from './response.ts'
+import { redirectToFile } from './uploaded-file.ts'
 
 const bodyMethods = new Set(['PATCH', 'POST'])
 
@@ -53,15 +62,17 @@ export function createTusHandler(
     context: RequestContext,
     method: string,
   ) {
-    checkVersion(req)
+    if (method !== 'GET') checkVersion(req)
     // HEAD is free: tus-js-client abandons an upload whose HEAD returns 429.
     await context.charge.consume(method === 'HEAD' ? 0 : 1)
     const id = uploadIdFromPath(req, method, app.signingKeys)
     if (closing) throw lockedError('the server is shutting down')
-    const state = await createState(req, context, method)
-    if (bodyMethods.has(method)) senders.admit(state.ctx.viewer?.userId ?? '', res)
-    const { viewer } = state.ctx
-    using _ = tokenWatch.follow(state.stop, viewer?.tokenId ?? '')
+    const ctx = await context.authenticate()
+    if (!ctx.viewer) throw new Unauthenticated()
+    if (method === 'GET') return redirectToFile(ctx, res, id ?? '')
+    if (bodyMethods.has(method)) senders.admit(ctx.viewer.userId, res)
+    const state = await createState(req, ctx, method, serving.timeouts)
+    using _ = tokenWatch.follow(state.stop, ctx.viewer.tokenId)
     const served = serve(serving, res, state, id).finally(() => running.delete(state))
     running.set(state, served)
     await served
@@ -73,10 +84,10 @@ export function createTusHandler(
       res.setHeader('Tus-Resumable', TUS_VERSION)
       res.setHeader('Cache-Control', 'no-store')
       if (method === 'OPTIONS') {
-        return res.writeHead(204, capabilities(app.limits.maxUploadBytes)).end()
+        return res.writeHead(200, capabilities(app.limits.maxUploadBytes)).end()
       }
       await handleUpload(req, res, context, method).catch((error) => {
-        throw method === 'HEAD' ? maskHeadError(app, error) : error
+        throw method === 'HEAD' ? maskHeadError(app, error) : asFinalRefusal(error)
       })
     },
     async drain() {
@@ -105,7 +116,7 @@ function tusServer(state: TusRequestState, { locks, timeouts }: Serving) {
   })
 }
 
-const allowedMethods = { one: ['HEAD', 'PATCH', 'DELETE'], all: ['POST'] }
+const allowedMethods = { one: ['GET', 'HEAD', 'PATCH', 'DELETE'], all: ['POST'] }
 
 /** Returns the id in the path, or null for /uploads itself. Throws 404 for a key with a wrong signature. */
 function uploadIdFromPath({ url = '' }: IncomingMessage, method: string, keys: SigningKeys) {
@@ -123,13 +134,14 @@ function uploadIdFromPath({ url = '' }: IncomingMessage, method: string, keys: S
 
 async function createState(
   req: IncomingMessage,
-  context: RequestContext,
+  ctx: ServiceContext,
   method: string,
+  timeouts: BodyTimeouts,
 ): Promise<TusRequestState> {
-  const ctx = await context.authenticate()
-  if (!ctx.viewer) throw new Unauthenticated()
-  const request = readHeaders(req, method, ctx.limits.maxUploadBytes)
   const stop = new AbortController()
+  using _ = abortIfIdle(req, stop, timeouts)
+  const { maxUploadBytes } = ctx.limits
+  const request = await readHeaders(req, method, { maxUploadBytes, signal: stop.signal })
   return { req, request, ctx, upload: null, lease: null, stop, error: null }
 }
 
@@ -201,6 +213,26 @@ async function confirmIfRequested(state: TusRequestState) {
     state.upload = await uploadById(ctx.db, upload.id)
   }
   if (request.method === 'PATCH') requireConfirmed(state.upload)
+}
+
+/** Codes of refusals that the same request meets again, whatever their status elsewhere. */
+const finalCodes: ReadonlySet<ErrorCode> = new Set([
+  'INVALID_STATE',
+  'NAME_CONFLICT',
+  'QUOTA_EXCEEDED',
+  'ROW_REJECTED',
+  'SIZE_MISMATCH',
+])
+
+/**
+ * Replaces the status of a final refusal with 422. tus clients repeat a request after 409 and 5xx; after a
+ * repeated PATCH they ask HEAD and take its full offset for success.
+ */
+function asFinalRefusal(error: unknown): unknown {
+  if (!(error instanceof DomainError) || error.retryable || !finalCodes.has(error.code))
+    return error
+  const { code, message, path } = error
+  return Object.assign(new HttpError(422, code, message), { path })
 }
 
 /** Replaces 5xx and 429 of HEAD with 423, because tus-js-client abandons an upload after them. */

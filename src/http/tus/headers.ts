@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { type Checksum, checksumAlgorithms, parseChecksum } from '../../blobs/streams/checksum.ts'
 import { FileTooLarge } from '../../errors/uploads.ts'
@@ -23,7 +24,7 @@ export const capabilities = (maxUploadBytes: number) => ({
 export type TusRequest = {
   method: string
   hasBody: boolean
-  /** Null for a chunked body and without a body. */
+  /** Null for a chunked body and without Content-Length. */
   contentLength: number | null
   offset: number | null
   length: number | null
@@ -49,38 +50,63 @@ export function checkVersion({ headers }: IncomingMessage) {
   throw new HttpError(412, 'PRECONDITION_FAILED', message, { 'Tus-Version': TUS_VERSION })
 }
 
-/** Parses and validates the tus headers. Throws HttpError (400, 415) and FileTooLarge. */
-export function readHeaders(
+/**
+ * Parses and validates the tus headers. A body counts by its bytes: a chunked one without bytes is none.
+ * Throws HttpError (400, 415, 460) and FileTooLarge.
+ */
+export async function readHeaders(
   req: IncomingMessage,
   method: string,
-  maxUploadBytes: number,
-): TusRequest {
+  { maxUploadBytes, signal }: { maxUploadBytes: number; signal: AbortSignal },
+): Promise<TusRequest> {
   const { headers } = req
   const contentLength = parseInteger(headers, 'content-length')
-  const hasBody = headers['transfer-encoding'] !== undefined || (contentLength ?? 0) > 0
   const offset = parseInteger(headers, 'upload-offset')
   const length = parseInteger(headers, 'upload-length')
-  if (method === 'PATCH' || (method === 'POST' && hasBody)) assertOffsetType(headers)
+  if (method === 'PATCH') assertOffsetType(headers)
   if (method === 'PATCH' && offset === null) throw badRequest('PATCH requires Upload-Offset')
   if (length !== null && length > maxUploadBytes) throw new FileTooLarge(maxUploadBytes)
   const deferLength = parseDeferLength(headers)
   const concat = method === 'POST' ? parseConcat(headers) : null
+  const checksum = parseChecksumHeader(headers)
+  assertNoChecksumTrailer(req)
+  const isChunked = headers['transfer-encoding'] !== undefined
+  const hasBody = isChunked ? await hasBytes(req, signal) : (contentLength ?? 0) > 0
+  if (method === 'POST' && hasBody) assertOffsetType(headers)
   // tus: "The Client MUST NOT include the Upload-Length header in the final upload creation."
   if (concat?.parts && (length !== null || deferLength || hasBody)) {
     throw badRequest(
       'a final upload accepts neither Upload-Length nor Upload-Defer-Length nor a body',
     )
   }
-  return {
-    method,
-    hasBody,
-    contentLength,
-    offset,
-    length,
-    deferLength,
-    checksum: parseChecksumHeader(headers),
-    concat,
+  return { method, hasBody, contentLength, offset, length, deferLength, checksum, concat }
+}
+
+/**
+ * Returns whether a chunked body has a byte, once the first one or the end has arrived. `signal` ends the
+ * wait; then the answer is true, and the reader of the body finds that it stalled.
+ */
+async function hasBytes(req: IncomingMessage, signal: AbortSignal): Promise<boolean> {
+  while (!signal.aborted && !req.destroyed) {
+    const chunk = req.read()
+    if (chunk !== null) req.unshift(chunk)
+    if (chunk !== null || req.complete) break
+    await Promise.race([once(req, 'readable', { signal }), once(req, 'close', { signal })]).catch(
+      () => {},
+    )
   }
+  assertNoChecksumTrailer(req)
+  return req.readableLength > 0 || !req.complete
+}
+
+/**
+ * Throws 400 for Upload-Checksum in a trailer, announced or not: the extension checksum-trailer is not
+ * offered, and a checksum that is ignored would be taken for a checked one.
+ */
+export function assertNoChecksumTrailer({ headers, trailers }: IncomingMessage): void {
+  const isAnnounced = /(?:^|[\s,])upload-checksum(?:$|[\s,])/i.test(headers.trailer ?? '')
+  if (isAnnounced || trailers['upload-checksum'] !== undefined)
+    throw badRequest('Upload-Checksum must be a header of the request, not a trailer')
 }
 
 type Headers = IncomingMessage['headers']
@@ -122,9 +148,11 @@ function parseChecksumHeader(headers: Headers): Checksum | undefined {
   const header = headers['upload-checksum']
   if (header === undefined) return undefined
   const checksum = typeof header === 'string' ? parseChecksum(header) : null
-  if (checksum) return checksum
-  const algorithms = checksumAlgorithms.join(', ')
-  throw badRequest(`Upload-Checksum must be one of ${algorithms}, a space and the Base64 digest`)
+  if (checksum?.digest) return checksum
+  const form = `one of ${checksumAlgorithms.join(', ')}, a space and the Base64 digest`
+  if (!checksum) throw badRequest(`Upload-Checksum must be ${form}`)
+  const message = `no bytes match this Upload-Checksum, which must be ${form}`
+  throw new HttpError(460, 'CHECKSUM_MISMATCH', message)
 }
 
 const badRequest = (message: string) => new HttpError(400, 'BAD_REQUEST', message)

@@ -4,6 +4,7 @@ import { requireUnrevoked } from '../../domains/accounts/reads.ts'
 import { appendTo, commitFinalOffset, commitOffset } from '../../domains/uploads/receive/offsets.ts'
 import { remainingBytes, type UploadRow } from '../../domains/uploads/rules.ts'
 import { HttpError } from '../errors.ts'
+import { assertNoChecksumTrailer } from './headers.ts'
 import {
   acquireLease,
   lockedError,
@@ -51,6 +52,7 @@ export async function receiveBody(state: TusRequestState, timeouts: BodyTimeouts
   // Checked again, because the body may end between two checks of the watch: a revoked token commits no
   // last byte.
   await requireUnrevoked(ctx.db, ctx.viewer)
+  assertNoChecksumTrailer(req)
   if (offset > end) throw tooLarge(end)
   if (offset > requireUpload(state).offset || offset === upload.size)
     await commit(state, offset, commitFinalOffset)

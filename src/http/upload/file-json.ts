@@ -39,7 +39,8 @@ export async function fileJson(ctx: ServiceContext, fileId: string) {
   }
 }
 
-function createLink(ctx: ServiceContext, versionId: string, name: string): string {
+/** Returns a download link to a version that is valid for one hour, and as long as the viewer's token. */
+export function createLink(ctx: ServiceContext, versionId: string, name: string): string {
   const tokenId = ctx.viewer?.tokenId
   const expiresAt = ctx.now() + LINK_TTL_MS
   return downloadUrl(ctx, { versionId, disposition: 'attachment', expiresAt, tokenId }, name)

@@ -127,9 +127,9 @@ test('a POST is refused for the same reasons as createUpload', async () => {
         'Upload-Metadata': metadata({ workspaceId, ...declared }),
       },
     })
-  expect((await post({ filename: 'taken' })).status).toBe(409)
+  expect((await post({ filename: 'taken' })).status).toBe(422)
   expect((await post({ filename: 'a' })).status).toBe(201)
-  expect((await post({ filename: 'b' })).status).toBe(507)
+  expect((await post({ filename: 'b' })).status).toBe(422)
   expect((await post({ filename: 'c' }, secret)).status).toBe(403)
   const anonymous = await holdall.http('/uploads', {
     method: 'POST',
@@ -174,7 +174,7 @@ test('a refused confirm: auto is 410 for HEAD, and an empty PATCH at the end ret
   const url = await tus.create({ workspaceId, filename: 'a.txt', confirm: 'auto' }, length)
   const other = await uploadFile(holdall, { workspaceId, name: 'a.txt', bytes: 'x' })
   const failed = await tus.patch(url, 0, 'hello')
-  expect([failed.status, failed.headers.get('upload-offset')]).toEqual([409, '5'])
+  expect([failed.status, failed.headers.get('upload-offset')]).toEqual([422, '5'])
   expect(await failed.json()).toMatchObject({ code: 'NAME_CONFLICT' })
   const head = await tus.head(url)
   expect([
@@ -182,7 +182,7 @@ test('a refused confirm: auto is 410 for HEAD, and an empty PATCH at the end ret
     head.headers.get('upload-offset'),
     head.headers.get('holdall-upload-status'),
   ]).toEqual([410, '5', 'RECEIVED'])
-  expect((await tus.patch(url, 5, '')).status).toBe(409)
+  expect((await tus.patch(url, 5, '')).status).toBe(422)
   await holdall.ask(
     'mutation ($id: ID!) { updateEntry(input: { entry: { id: $id }, name: "b" }) { __typename } }',
     { id: other.id },

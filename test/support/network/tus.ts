@@ -1,5 +1,6 @@
+import { subscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { drainRequest } from '../../../src/http/connections.ts'
 import { sendError } from '../../../src/http/errors.ts'
@@ -129,6 +130,14 @@ export const rawPatch = (
     ...headers,
   })
 
+/** The sockets of the servers in this process, by the port of the client. */
+const serverSockets = new Map<number | undefined, Socket>()
+subscribe('http.server.request.start', (message) => {
+  const { socket } = (message as { request: IncomingMessage }).request
+  serverSockets.set(socket.remotePort, socket)
+  socket.once('close', () => serverSockets.delete(socket.remotePort))
+})
+
 export class Raw {
   readonly socket: Socket
   received = ''
@@ -146,6 +155,11 @@ export class Raw {
   }
   write(bytes: Body) {
     return new Promise<void>((resolve) => this.socket.write(bytes, () => resolve()))
+  }
+  /** Resolves when the server has read this many bytes of the connection. */
+  whenRead(bytes: number) {
+    const { localPort } = this.socket
+    return until(async () => (serverSockets.get(localPort)?.bytesRead ?? 0) >= bytes)
   }
   /** Returns the status and headers of the response; status 0 if the connection ended without one. */
   async answer() {
