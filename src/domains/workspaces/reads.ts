@@ -21,9 +21,9 @@ export type AccessRequirement = { scope: ApiScope; role?: WorkspaceRole }
 /**
  * Returns the workspace if the viewer has access. Every authorisation goes through this function. A
  * requirement without a role means read access: for members and, in a PUBLIC workspace, for everyone.
- * `requestedId` is the id that NotFound repeats. Callers pass an empty workspaceId for an object that does not
- * exist, so that it takes as long as a hidden one. Throws NotFound if the viewer may not see the workspace,
- * and Forbidden if the viewer lacks the scope or the role.
+ * `requestedId` is the id that NotFound repeats. Callers pass an empty workspaceId for an object that does
+ * not exist, so that it takes as long as a hidden one. Throws NotFound if the viewer may not see the
+ * workspace, and Forbidden if the viewer lacks the scope or the role.
  */
 export async function requireAccess(
   db: Db | Tx,
