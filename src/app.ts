@@ -32,8 +32,8 @@ import { SCRUB_BLOBS, scrubBlobs } from './domains/files/scrub.ts'
 import { registerTables } from './domains/tables/writes.ts'
 import { purgeExpired } from './domains/trash/jobs.ts'
 import { DRAIN_PURGED, drainPurged } from './domains/trash/purge.ts'
-import { concatPartsJob } from './domains/uploads/concat/concat.ts'
 import { createConcatHandler } from './domains/uploads/concat/concat-job.ts'
+import { concatPartsJob } from './domains/uploads/concat/concat-parts-job.ts'
 import {
   createAutoConfirmer,
   ENQUEUE_CONFIRMS,

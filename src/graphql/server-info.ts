@@ -12,6 +12,7 @@ export const tusExtensions = [
   'expiration',
   'checksum',
   'concatenation',
+  'concatenation-unfinished',
 ]
 
 const ServerInfo = builder.objectRef<Context>('ServerInfo').implement({

@@ -30,7 +30,8 @@ export async function enqueue(
           .case()
           .when(
             eb.or([
-              eb('jobs.leaseOwner', 'is not', null),
+              // It is running, and nothing has asked for another run yet.
+              eb('jobs.leaseUntil', '=', eb.ref('jobs.runAt')),
               eb('excluded.runAt', '<', eb.ref('jobs.runAt')),
             ]),
           )
@@ -42,6 +43,12 @@ export async function enqueue(
     .execute()
   return id
 }
+
+/** Makes a job due at once. If it is running, it runs once more. Does nothing if the job does not exist. */
+export async function hasten(db: Db, id: string): Promise<void> {
+  await db.updateTable('jobs').set({ runAt: 0 }).where('id', '=', id).execute()
+}
+
 /** Deletes a job in `tx`, even while it runs. */
 export async function dequeue(tx: Tx, id: string): Promise<void> {
   await tx.deleteFrom('jobs').where('id', '=', id).execute()

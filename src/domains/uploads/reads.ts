@@ -120,6 +120,7 @@ export const isOverdue = (eb: ExpressionBuilder<Tables, 'uploads'>, now: number)
   eb.and([
     eb('status', 'in', statusesBefore('EXPIRED')),
     eb('expiresAt', '<=', now),
+    eb('joinedInto', 'is', null),
     eb.not(isAwaitingConfirm),
   ])
 

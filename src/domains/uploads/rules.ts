@@ -32,9 +32,14 @@ export const hasPendingConfirm = ({ status, autoConfirm, confirmRefusal }: Uploa
 export const isAutoConfirming = (upload: UploadRow) =>
   hasPendingConfirm(upload) || (upload.autoConfirm === 1 && upload.status === 'PROCESSING')
 
-/** Returns whether the upload ends at `expiresAt`. An upload with a pending automatic confirm does not. */
+/**
+ * Returns whether the upload ends at `expiresAt`. An upload with a pending automatic confirm does not, and a
+ * part of a final upload ends with that one.
+ */
 export const canExpire = (upload: UploadRow) =>
-  statusesBefore('EXPIRED').includes(upload.status) && !hasPendingConfirm(upload)
+  statusesBefore('EXPIRED').includes(upload.status) &&
+  upload.joinedInto === null &&
+  !hasPendingConfirm(upload)
 
 /**
  * Returns the status at `now`: an overdue upload is EXPIRED, even before the expiry job has updated its row.

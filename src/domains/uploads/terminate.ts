@@ -3,9 +3,10 @@ import { inLockedTransaction, type ServiceContext, type TxContext } from '../../
 import { InvalidState } from '../../errors/entries.ts'
 import { record } from '../activity/writes.ts'
 import { release } from '../workspaces/writes.ts'
+import { hastenConcat } from './concat/concat-parts-job.ts'
 import { dequeueConfirm } from './confirm/pending-confirms.ts'
 import { isOverdue, requireOwnUpload } from './reads.ts'
-import { statusesBefore, type UploadRow } from './rules.ts'
+import { isFinal, statusesBefore, type UploadRow } from './rules.ts'
 
 /**
  * Cancels an upload of the viewer, deletes its bytes and releases its reserved space. Idempotent. Throws
@@ -65,6 +66,8 @@ export async function terminateUpload(
     .executeTakeFirst()
   if (!ended) return null
   await dequeueConfirm(s.tx, ended)
+  // The job ends the parts, whose space was reserved by this upload.
+  if (isFinal(ended)) await hastenConcat(s.tx, id)
   await release(s, ended.workspaceId, ended.reservedBytes)
   await s.tx.updateTable('uploads').set({ reservedBytes: 0 }).where('id', '=', id).execute()
   return { ...ended, reservedBytes: 0 }

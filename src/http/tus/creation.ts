@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServiceContext } from '../../context.ts'
 import { createFinal } from '../../domains/uploads/concat/concat.ts'
-import { uploadById, uploadIdOf } from '../../domains/uploads/reads.ts'
+import { uploadById, uploadIdOf, uploadsById } from '../../domains/uploads/reads.ts'
 import { isConcatenating, type UploadRow } from '../../domains/uploads/rules.ts'
 import { createUpload } from '../../domains/uploads/writes.ts'
 import { NotFound } from '../../errors/access.ts'
@@ -44,7 +44,10 @@ const toPartial = ({ workspaceId, tusMetadata, size }: Input) => ({
   onConflict: 'RENAME' as const,
 })
 
-/** Creates the final upload of a POST, starts its concatenation and waits up to CONCAT_TIMEOUT_MS for it. */
+/**
+ * Creates the final upload of a POST and starts its concatenation. Waits up to CONCAT_TIMEOUT_MS for it,
+ * unless parts are still arriving.
+ */
 export async function concatenate(state: TusRequestState, startConcatenation: () => unknown) {
   const { request, ctx } = state
   const partIds = (request.concat?.parts ?? []).map((url) => partIdOf(ctx, url))
@@ -53,7 +56,9 @@ export async function concatenate(state: TusRequestState, startConcatenation: ()
   const input = { ...readInput(state, workspaceId), concat: request.concat?.header ?? '', partIds }
   const upload = await createFinal(ctx, input)
   void startConcatenation()
-  state.upload = await waitForConcatenation(state, upload)
+  const parts = await uploadsById(ctx.db, partIds)
+  const hasAllParts = parts.every((part) => part?.offset === part?.size)
+  state.upload = hasAllParts ? await waitForConcatenation(state, upload) : upload
   return new Response(null, { status: 201 })
 }
 

@@ -164,6 +164,7 @@ async function serve(
       : await tusServer(state, serving).handleWeb(requestFor(state, id))
     if (!response.ok) throw await toHttpError(response, state)
     await confirmIfRequested(state)
+    if (state.upload?.joinedInto) void serving.startConcatenation()
     setUploadHeaders(res, state)
     sendResponse(res, response)
   } catch (error) {

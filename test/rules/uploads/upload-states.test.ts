@@ -40,7 +40,7 @@ describe('the statuses', () => {
         fc.nat(),
         fc.nat(),
         (status, expiresAt, now) => {
-          const current = statusAt({ status, expiresAt } as UploadRow, now)
+          const current = statusAt({ status, expiresAt, joinedInto: null } as UploadRow, now)
           const ended = statusesBefore('EXPIRED').includes(status) && now >= expiresAt
           expect(current).toBe(ended ? 'EXPIRED' : status)
         },

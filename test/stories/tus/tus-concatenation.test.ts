@@ -52,7 +52,6 @@ test('the server MUST add concatenation to Tus-Extension', async () => {
   await using tus = await openTus()
   const { headers } = await tus.options()
   expect(headers.get('tus-extension')?.split(',')).toContain('concatenation')
-  expect(headers.get('tus-extension')).not.toContain('concatenation-unfinished')
   const { serverInfo } = await tus.holdall.ask('{ serverInfo { tusExtensions } }')
   expect(serverInfo.tusExtensions).toContain('concatenation')
 })
@@ -189,20 +188,6 @@ test('the host and scheme of the URLs MAY be omitted', async () => {
   const [a = '', b = ''] = await parts(tus, 'hello ', 'world')
   const made = await final(tus, [new URL(a).pathname, b])
   expect((await tus.head(locationOf(made))).headers.get('upload-length')).toBe('11')
-})
-
-test('the request SHOULD come after all parts are complete: 409 before, and then it is taken', async () => {
-  await using tus = await openTus()
-  const { holdall, workspaceId } = tus
-  const done = await part(tus, 'hello ')
-  const lengths = { 'Upload-Length': '5', 'Upload-Concat': 'partial' }
-  const open = await tus.create({ workspaceId }, lengths)
-  await tus.patch(open, 0, 'wo')
-  const early = await final(tus, [done, open])
-  expect([early.status, await early.json()]).toMatchObject([409, { code: 'UPLOAD_INCOMPLETE' }])
-  expect(await usageOf(holdall, workspaceId)).toMatchObject({ reservedBytes: 11 })
-  await tus.patch(open, 2, 'rld')
-  expect((await final(tus, [done, open])).status).toBe(201)
 })
 
 test('a part with a deferred length is accepted', async () => {

@@ -71,7 +71,7 @@ test('if the version is not supported, the server MUST respond with 412 and MUST
 test('Tus-Extension MUST be a comma-separated list of the extensions supported by the server', async () => {
   await using tus = await openTus()
   expect((await tus.options()).headers.get('tus-extension')).toBe(
-    'creation,creation-with-upload,creation-defer-length,termination,expiration,checksum,concatenation',
+    'creation,creation-with-upload,creation-defer-length,termination,expiration,checksum,concatenation,concatenation-unfinished',
   )
 })
 

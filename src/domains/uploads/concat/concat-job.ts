@@ -1,46 +1,80 @@
-import { inLockedTransaction, type ServiceContext } from '../../../context.ts'
+import { inLockedTransaction, inTransaction, type ServiceContext } from '../../../context.ts'
 import { StorageError } from '../../../errors/availability.ts'
 import { InvalidState } from '../../../errors/entries.ts'
 import { uploadById, uploadsById } from '../reads.ts'
 import { acquireWriteLease, type WriteLease } from '../receive/leases.ts'
 import { commitOffset } from '../receive/offsets.ts'
-import { isConcatenating, isPartial, statusAt, type UploadRow } from '../rules.ts'
-import { deletePart, terminateUpload } from '../terminate.ts'
-import { concatPartsJob } from './concat.ts'
+import { isConcatenating, isPartial, isTerminal, statusAt, type UploadRow } from '../rules.ts'
+import { deleteBytes, deletePart, recordFailure, terminateUpload } from '../terminate.ts'
+import { concatPartsJob, enqueueConcat } from './concat-parts-job.ts'
+
+/** Interval at which the job looks for parts that have ended. A part that is complete starts it at once. */
+const CHECK_INTERVAL_MS = 30_000
 
 /**
- * Returns the handler of the job of createFinal. It appends the parts to the final upload, continuing after
- * an interrupted attempt, then ends the parts. Buffers about 1 MiB in memory. With autoConfirm, the last byte
- * enqueues the confirm. Throws InvalidState if another writer holds or takes the lease, and StorageError.
+ * Returns the handler of the job of createFinal. It appends the complete parts to the final upload in order,
+ * continuing after an earlier attempt, and runs again until all have arrived; then it ends the parts. A final
+ * upload whose part ended without its bytes is canceled. Buffers about 1 MiB in memory. With autoConfirm, the
+ * last byte enqueues the confirm. Throws InvalidState if another writer holds or takes the lease, and
+ * StorageError.
  */
 export const createConcatHandler = (ctx: ServiceContext) =>
   concatPartsJob.handler(async ({ uploadId, partIds }, signal) => {
     const parts = (await uploadsById(ctx.db, partIds)).filter((part) => part !== null)
-    await appendUnderLease(ctx, uploadId, parts, signal)
+    const isWaiting = await appendUnderLease(ctx, uploadId, parts, signal)
     if (signal.aborted) return
+    if (isWaiting && (await canArrive(ctx, parts))) {
+      const next = ctx.now() + CHECK_INTERVAL_MS
+      await inTransaction(ctx, ({ tx }) => enqueueConcat(tx, { uploadId, partIds }, next))
+      return
+    }
+    if (isWaiting) await cancelFinal(ctx, uploadId)
     for (const part of parts) await endPart(ctx, part)
   })
 
+/** Returns whether all parts have their bytes or can still receive them. */
+async function canArrive(ctx: ServiceContext, parts: UploadRow[]): Promise<boolean> {
+  const rows = await uploadsById(
+    ctx.db,
+    parts.map(({ id }) => id),
+  )
+  return rows.every((part) => part && !isTerminal(statusAt(part, ctx.now())))
+}
+
+async function cancelFinal(ctx: ServiceContext, id: string) {
+  const final = await uploadById(ctx.db, id)
+  if (!final) return
+  const ended = await inLockedTransaction(ctx, [final.workspaceId], async (s) => {
+    const ended = await terminateUpload(s, { id }, 'CANCELED')
+    if (ended) await recordFailure(s, ended, 'UPLOAD_INCOMPLETE')
+    return ended
+  })
+  if (ended) await deleteBytes(ctx.blobs, id)
+}
+
+/** Appends what has arrived. Returns whether the final upload waits for bytes of a part. */
 async function appendUnderLease(
   ctx: ServiceContext,
   id: string,
   parts: UploadRow[],
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const stop = new AbortController()
   const lease = (await acquireWriteLease(ctx, id, stop)) ?? throwLeaseTaken()
   const { upload } = lease
   const isUnfinished = (upload: UploadRow | null) =>
     upload && isConcatenating(upload) && statusAt(upload, ctx.now()) !== 'EXPIRED'
   try {
-    if (!upload || !isUnfinished(upload)) return
+    if (!upload || !isUnfinished(upload)) return false
     const either = AbortSignal.any([signal, stop.signal])
-    await appendAll(ctx, upload, parts, {
+    const isWaiting = await appendAll(ctx, upload, parts, {
       signal: either,
       assertWriter: () => assertLeaseHeld(lease),
     })
     // Another writer took the lease and still needs the parts.
-    if (!signal.aborted && isUnfinished(await uploadById(ctx.db, id))) throwLeaseTaken()
+    if (!isWaiting && !signal.aborted && isUnfinished(await uploadById(ctx.db, id)))
+      throwLeaseTaken()
+    return isWaiting
   } finally {
     await lease.release(null)
   }
@@ -55,21 +89,23 @@ function throwLeaseTaken(): never {
 
 type AppendControl = { signal: AbortSignal; assertWriter: () => void }
 
+/** Appends the parts in order, up to the first incomplete one. Returns whether there is one. */
 async function appendAll(
   ctx: ServiceContext,
   final: UploadRow,
   parts: UploadRow[],
   control: AppendControl,
-): Promise<void> {
+): Promise<boolean> {
   const { blobs } = ctx
   let [upload, begin] = [final, 0]
   await blobs.stage(upload.id, upload.size)
   for (const part of parts) {
-    const end = begin + part.offset
+    const end = begin + (part.size ?? part.offset)
     if (upload.offset < end) {
+      if (part.status !== 'RECEIVED') return true
       const start = upload.offset - begin
       const grown = await appendPart(ctx, upload, { key: part.id, start }, control)
-      if (!grown || control.signal.aborted) return
+      if (!grown || control.signal.aborted) return false
       if (grown.offset < end)
         throw new StorageError(`${part.id} is shorter than its recorded ${part.offset} bytes`)
       upload = grown
@@ -77,6 +113,7 @@ async function appendAll(
     begin = end
   }
   if (upload.status !== 'RECEIVED') await commitOffset(ctx, upload, upload.offset)
+  return false
 }
 
 /** Appends one part and returns the new row of the upload, or null if the upload ended meanwhile. */

@@ -3,20 +3,15 @@ import { NotFound } from '../../../errors/access.ts'
 import { InvalidState } from '../../../errors/entries.ts'
 import { InvalidInput } from '../../../errors/input.ts'
 import { UploadExpired, UploadIncomplete } from '../../../errors/uploads.ts'
-import { jobKind } from '../../../jobs/job-kind.ts'
 import { toWrite } from '../../entries/writes.ts'
 import { requireAccess } from '../../workspaces/reads.ts'
 import { inWorkspaceTransaction } from '../../workspaces/transaction.ts'
 import { release } from '../../workspaces/writes.ts'
 import { createUploadRow, type NewUpload } from '../create/upload-row.ts'
 import { uploadById, uploadsById } from '../reads.ts'
-import { checkSize, isPartial, missingBytes, statusAt, type UploadRow } from '../rules.ts'
+import { checkSize, isPartial, isTerminal, statusAt, type UploadRow } from '../rules.ts'
 import { insertUpload } from '../writes.ts'
-
-/** The job that concatenates the parts of a final upload. */
-export const concatPartsJob = jobKind('joinParts', (z) =>
-  z.object({ uploadId: z.string(), partIds: z.array(z.string()) }),
-)
+import { enqueueConcat } from './concat-parts-job.ts'
 
 /**
  * The input of createUpload plus the Upload-Concat header and the ids of the partial uploads that it names,
@@ -26,9 +21,10 @@ export type NewFinal = Omit<NewUpload, 'size'> & { concat: string; partIds: read
 
 /**
  * Creates the final upload of the tus concatenation extension. A job then concatenates the bytes of the
- * partial uploads, which must be complete. The reserved space of the parts moves to the final upload, and no
- * other final upload can use them. A repeated request with the same parts returns the same upload. Throws the
- * errors of createUpload, and NotFound, UploadIncomplete, UploadExpired and InvalidState for the parts.
+ * partial uploads, which may still be arriving; their lengths must be known. The reserved space of the parts
+ * moves to the final upload, and no other final upload can use them. A repeated request with the same parts
+ * returns the same upload. Throws the errors of createUpload, and NotFound, UploadIncomplete, UploadExpired
+ * and InvalidState for the parts.
  */
 export function createFinal(
   ctx: ServiceContext,
@@ -39,12 +35,11 @@ export function createFinal(
     const parts = await requireParts(s, input.workspaceId, partIds)
     const existing = await findExisting(s, parts, input.concat)
     if (existing) return existing
-    for (const part of parts) assertConcatenable(part, s.now())
-    const size = parts.reduce((sum, part) => sum + part.offset, 0)
+    const size = parts.reduce((sum, part) => sum + sizeOfPart(part, s.now()), 0)
     checkSize(size, s.limits.maxUploadBytes)
     const draft = createUploadRow(s, { ...input, size }, autoFile === 1)
     await claimParts(s, parts, draft.id)
-    await concatPartsJob.enqueue(s.tx, { payload: { uploadId: draft.id, partIds: [...partIds] } })
+    await enqueueConcat(s.tx, { uploadId: draft.id, partIds: [...partIds] })
     // CREATED even if there are no bytes to concatenate, because the job must still end the parts.
     return insertUpload(s, { ...draft, status: 'CREATED' })
   })
@@ -75,7 +70,8 @@ async function findExisting({ tx }: TxContext, parts: UploadRow[], concat: strin
   return final?.concat === concat ? final : null
 }
 
-function assertConcatenable(part: UploadRow, now: number) {
+/** Returns the length of a part. Throws unless it can be concatenated. */
+function sizeOfPart(part: UploadRow, now: number): number {
   const status = statusAt(part, now)
   if (!isPartial(part)) {
     throw new InvalidInput({
@@ -86,11 +82,10 @@ function assertConcatenable(part: UploadRow, now: number) {
   if (part.joinedInto)
     throw new InvalidState('JOINED', `${part.id} is already part of another upload`)
   if (status === 'EXPIRED') throw new UploadExpired(part.expiresAt)
-  if (status === 'CREATED' || status === 'RECEIVING') {
-    throw new UploadIncomplete({ uploadId: part.id, missingBytes: missingBytes(part) })
-  }
-  if (status !== 'RECEIVED')
+  if (isTerminal(status))
     throw new InvalidState(status, `${part.id} has ended with status ${status}`)
+  if (part.size === null) throw new UploadIncomplete({ uploadId: part.id, missingBytes: null })
+  return part.size
 }
 
 /** Marks the parts as used and releases their space, so that the final upload can reserve it. */

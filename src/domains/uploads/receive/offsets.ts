@@ -7,6 +7,7 @@ import type { Db } from '../../../database/database.ts'
 import { prepared } from '../../../database/query/prepared.ts'
 import { StorageError } from '../../../errors/availability.ts'
 import { release, reserve } from '../../workspaces/writes.ts'
+import { hastenConcat } from '../concat/concat-parts-job.ts'
 import { enqueueConfirm } from '../confirm/pending-confirms.ts'
 import { checkByteLimits } from '../create/limits.ts'
 import { uploadById } from '../reads.ts'
@@ -79,7 +80,7 @@ const receivableUpdate = (db: Db, id: string, now: number) =>
     .set((eb) => ({ fence: eb('fence', '+', 1) }))
     .where('id', '=', id)
     .where('status', 'in', receivable)
-    .where('expiresAt', '>', now)
+    .where((eb) => eb.or([eb('expiresAt', '>', now), eb('joinedInto', 'is not', null)]))
 
 const writerColumns = ({ writer, leaseMs }: Writer) => ({
   writer,
@@ -97,7 +98,8 @@ export async function commitOffset(
   upload: UploadRow,
   offset: number,
 ): Promise<UploadRow | null> {
-  return updateWithReservation(ctx, upload, upload.size ?? offset, progressOf(ctx, upload, offset))
+  const change = progressOf(ctx, upload, offset)
+  return recordProgress(ctx, upload, change)
 }
 
 /** Records the offset like commitOffset, and releases the lease of the writer in the same statement. */
@@ -107,7 +109,29 @@ export async function commitFinalOffset(
   offset: number,
 ): Promise<UploadRow | null> {
   const change = { ...progressOf(ctx, upload, offset), ...noWriter }
-  return updateWithReservation(ctx, upload, upload.size ?? offset, change)
+  return recordProgress(ctx, upload, change)
+}
+
+async function recordProgress(
+  ctx: ServiceContext,
+  upload: UploadRow,
+  change: ReturnType<typeof progressOf>,
+) {
+  const neededBytes = upload.size ?? change.offset
+  const changed = await updateWithReservation(ctx, upload, neededBytes, change)
+  if (changed?.joinedInto) await continueFinal(ctx, changed.joinedInto, changed)
+  return changed
+}
+
+/** Keeps the final upload of a part alive, and starts its concatenation once the part is complete. */
+async function continueFinal({ db }: ServiceContext, id: string, part: UploadRow) {
+  await db
+    .updateTable('uploads')
+    .set({ expiresAt: part.expiresAt })
+    .where('id', '=', id)
+    .where('status', 'in', receivable)
+    .execute()
+  if (part.status === 'RECEIVED') await hastenConcat(db, id)
 }
 
 export const noWriter = { writer: null, writerUntil: null }
@@ -146,7 +170,8 @@ function updateWithReservation(
   neededBytes: number,
   change: Change,
 ) {
-  const extraBytes = Math.max(0, neededBytes - upload.reservedBytes)
+  // The space of a part that belongs to a final upload is reserved by that one.
+  const extraBytes = upload.joinedInto ? 0 : Math.max(0, neededBytes - upload.reservedBytes)
   const isConfirmDue = change.status === 'RECEIVED' && upload.autoConfirm === 1
   if (extraBytes === 0 && !isConfirmDue) return updateUnderFence(ctx.db, upload, change)
   const workspaceIds = extraBytes > 0 ? [upload.workspaceId] : []
