@@ -50,6 +50,9 @@ const LINK = new RegExp(
   `^(?<versionId>[a-z]+_[0-9a-f]{32})\\.(?<disposition>attachment|inline)\\.(?<expiresAt>\\d{1,15})(?:\\.(?<tokenId>tok_[0-9a-f]{32}))?(?:\\.(?<shareLinkId>shr_[0-9a-f]{32}))?${SIGNED}`,
 )
 
+/** Lifetime of a link for which the client sets none. */
+export const LINK_TTL_MS = 3_600_000
+
 /** Returns the link as a URL-safe signed token: `ver_0199….attachment.1767225600000.<signature>`. */
 export function signLink(keys: SigningKeys, link: Link) {
   const text = textOfLink(link)

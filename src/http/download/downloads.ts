@@ -1,13 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ServiceContext } from '../../context.ts'
 import type { DownloadLog } from '../../domains/files/downloads.ts'
-import type { Downloadable } from '../../domains/files/reads.ts'
-import type { LinkLimits, LinkQuota } from '../limits/egress-limits.ts'
+import type { LinkLimits } from '../limits/egress-limits.ts'
 import type { RevocationWatch } from '../revocation-watch.ts'
+import { beginDownload } from './begin-download.ts'
 import { contentHeaders } from './content-headers.ts'
-import { canPresign, redirectToBucket } from './presigned-redirect.ts'
+import { sendLocation, wantsLocation } from './download-location.ts'
+import {
+  canRedirect,
+  presign,
+  redirectToBucket,
+  withoutForeignConditions,
+} from './presigned-redirect.ts'
 import { type ResolvedDownload, resolveDownload } from './resolve-download.ts'
-import { bytesOf, type FileResponse, type Source } from './send-file.ts'
+import type { FileResponse, Source } from './send-file.ts'
 import { ignoreIfClosed, transfer } from './transfer.ts'
 
 /** What the download handler needs for one request. */
@@ -28,7 +34,8 @@ export type DownloadContext = {
 /**
  * Creates the handler of GET and HEAD /download/…. A signed link serves one version. A file id serves the
  * current version, with a bearer token or from a public workspace. Supports ranges and conditional requests
- * (RFC 9110). An error in the middle of a body destroys the connection.
+ * (RFC 9110). With Accept: application/json the response is the URL of the bytes. An error in the middle of a
+ * body destroys the connection.
  */
 export const createDownloadHandler =
   (context: DownloadContext) => (req: IncomingMessage, res: ServerResponse) =>
@@ -36,70 +43,54 @@ export const createDownloadHandler =
 
 async function serveDownload(context: DownloadContext, req: IncomingMessage, res: ServerResponse) {
   const download = await resolveDownload(context, req)
-  const { file, disposition, cacheControl } = download
+  const { ctx, file, disposition, cacheControl, isCounted, isPinned } = download
   const content = contentHeaders(file, disposition)
-  const [etag, modifiedAt] = [`"${file.sha256}"`, file.modifiedAt]
+  const presigned = context.redirects && !isCounted ? ctx.blobs.presigned : undefined
+  res.appendHeader('Vary', 'Accept')
+  if (wantsLocation(req)) {
+    return sendLocation(context, { req, res, download, content, presigned })
+  }
+  const own = { etag: `"${file.sha256}"`, modifiedAt: file.modifiedAt }
   const validators = {
-    ETag: etag,
-    'Last-Modified': new Date(modifiedAt).toUTCString(),
+    ETag: own.etag,
+    'Last-Modified': new Date(own.modifiedAt).toUTCString(),
     'Accept-Ranges': 'bytes',
     'Cache-Control': cacheControl,
   }
-  const copy = { kind: 'file', size: file.size, etag, modifiedAt, validators, content } as const
-  const begin = (response: FileResponse) =>
-    beginDownload(context, { req, res, download, content, response })
-  await transfer(req, res, { ...copy, begin })
+  // HEAD and empty files are never redirected.
+  const mayRedirect = presigned && req.method === 'GET' && file.size > 0
+  const headers = mayRedirect && isPinned ? withoutForeignConditions(req.headers, own) : req.headers
+  const begin = (response: FileResponse) => {
+    const bucket = mayRedirect && canRedirect(headers, response) ? presigned : undefined
+    return openSource(context, { res, download, content, response, bucket })
+  }
+  const copy = { kind: 'file', size: file.size, ...own, validators, content, begin } as const
+  await transfer({ method: req.method, headers }, res, copy)
 }
 
-type Begun = {
-  req: IncomingMessage
+type Opening = {
   res: ServerResponse
   download: ResolvedDownload
   content: ReturnType<typeof contentHeaders>
   response: FileResponse
+  /** The presigned URLs of the bucket, if it serves this request. */
+  bucket: ServiceContext['blobs']['presigned']
 }
 
-/** Charges the link, records the download and returns its bytes, or null after a redirect to the bucket. */
-async function beginDownload(
-  { redirects, downloads: log, links, revocations }: DownloadContext,
-  { req, res, download, content, response }: Begun,
+/** Begins a download and returns its bytes, or null after a redirect to the bucket. */
+async function openSource(
+  context: DownloadContext,
+  { res, download, content, response, bucket }: Opening,
 ): Promise<Source | null> {
-  const { ctx, file, by, link, begin } = download
-  const onBegin = () => by && log.note({ ...by, ...loggedResponse(file, response) })
-  const mayRedirect = redirects && !download.isCounted && canPresign(req.headers, response)
-  const presigned = mayRedirect ? ctx.blobs.presigned : undefined
-  if (link) {
-    links.downloads.admit(link, res)
-    const sending = { res, file, response, toBucket: presigned !== undefined }
-    if (links.quota) await chargeBytes(links.quota, link, sending)
-  }
-  await begin?.(response)
-  if (presigned) {
-    await redirectToBucket(res, { presigned, key: file.blobId, content, now: ctx.now(), onBegin })
+  const { ctx, file, right } = download
+  const toBucket = bucket !== undefined
+  const onBegin = await beginDownload(context, { res, download, response, toBucket })
+  if (bucket) {
+    const { url } = await presign(bucket, { key: file.blobId, content, now: ctx.now() })
+    onBegin()
+    redirectToBucket(res, url)
     return null
   }
-  revocations.follow(res, download.right)
+  context.revocations.follow(res, right)
   return { name: file.blobId, open: (range) => ctx.blobs.open(file.blobId, range), onBegin }
 }
-
-type Sending = {
-  res: ServerResponse
-  file: Downloadable
-  response: FileResponse
-  toBucket: boolean
-}
-
-/**
- * Charges the quota of a link. A presigned URL serves the whole file, even if this request selects a part.
- */
-async function chargeBytes(quota: LinkQuota, link: string, sending: Sending) {
-  const { res, file, response, toBucket } = sending
-  if (toBucket) await quota.consume(link, file.size)
-  else await quota.consumeFor(res, link, bytesOf(response))
-}
-
-const loggedResponse = ({ versionId }: Downloadable, response: FileResponse) => ({
-  versionId,
-  whole: response.status === 200,
-  bytes: bytesOf(response),
-})

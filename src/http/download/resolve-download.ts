@@ -11,7 +11,7 @@ import { requireSharedVersion, requireUnrevoked } from '../../domains/sharing/re
 import { requireLinkCreator } from '../../domains/workspaces/reads.ts'
 import { NotFound, Unauthenticated } from '../../errors/access.ts'
 import { InvalidInput } from '../../errors/input.ts'
-import { readLink } from '../../signing/signed-links.ts'
+import { LINK_TTL_MS, type Link, readLink } from '../../signing/signed-links.ts'
 import { quotaKey } from '../limits/egress-limits.ts'
 import type { Right } from '../revocation-watch.ts'
 import type { Disposition } from './content-headers.ts'
@@ -43,6 +43,10 @@ export type ResolvedDownload = {
   isCounted?: boolean
   /** Key of the link whose quota is charged; absent for requests with a token. */
   link?: string | undefined
+  /** The signed link of the URL, or for a file id a new one to its current version. */
+  signedLink: Link
+  /** Whether the URL is a signed link, which always serves the same version. */
+  isPinned: boolean
 }
 
 /**
@@ -76,16 +80,16 @@ async function resolveLink(ctx: ServiceContext, token: string): Promise<Resolved
   const now = ctx.now()
   const parsed = readLink(ctx.signingKeys, token, now)
   const { versionId, disposition, expiresAt, tokenId, shareLinkId } = parsed
-  const link = quotaKey(versionId, parsed)
   const file = await downloadableVersion(ctx, versionId)
+  const pinned = { link: quotaKey(versionId, parsed), signedLink: parsed, isPinned: true }
   if (shareLinkId)
-    return { ...(await resolveShare(ctx, token, shareLinkId, file)), disposition, link }
+    return { ...(await resolveShare(ctx, token, shareLinkId, file)), disposition, ...pinned }
   const right = linkCreatorRight(ctx, file.workspaceId, tokenId)
   await right.check()
   // The link is bound to one version, whose bytes never change.
   const cacheControl = `private, max-age=${Math.floor((expiresAt - now) / 1000)}, immutable`
   const by = { viewer: null, via: 'LINK', credential: token } as const
-  return { ctx, file, disposition, cacheControl, by, right, link }
+  return { ctx, file, disposition, cacheControl, by, right, ...pinned }
 }
 
 /** Reads the share on every request, so that a revoked share serves nothing. */
@@ -118,8 +122,12 @@ async function resolveFile(
     // Without a token the response is 401, which does not reveal whether the file exists.
     throw error instanceof NotFound && !ctx.viewer ? new Unauthenticated() : error
   })
-  const right = linkCreatorRight(ctx, file.workspaceId, ctx.viewer?.tokenId)
-  return { ctx, file, disposition, cacheControl: 'private, no-cache', right }
+  const tokenId = ctx.viewer?.tokenId
+  const right = linkCreatorRight(ctx, file.workspaceId, tokenId)
+  const expiresAt = ctx.now() + LINK_TTL_MS
+  const signedLink = { versionId: file.versionId, disposition, expiresAt, tokenId }
+  const cacheControl = 'private, no-cache'
+  return { ctx, file, disposition, cacheControl, right, signedLink, isPinned: false }
 }
 
 const downloaderOf = ({ viewer }: ServiceContext, address: string) =>

@@ -1,4 +1,4 @@
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { HttpError } from '../errors.ts'
 import type { contentHeaders } from './content-headers.ts'
 import { evaluatePreconditions, ifRangeMatches, type Validators } from './preconditions.ts'
@@ -19,11 +19,14 @@ export type Representation = Validators & {
   begin: (response: FileResponse) => Promise<Source | null>
 }
 
+/** The method and the headers of a GET or HEAD request. */
+type Request = { method?: string | undefined; headers: IncomingHttpHeaders }
+
 /**
  * Sends a representation: 200, 206, 304, or the headers of a HEAD. Throws HttpError (412, 416), the error of
  * `begin`, StorageError and CorruptBlob.
  */
-export async function transfer(req: IncomingMessage, res: ServerResponse, copy: Representation) {
+export async function transfer(req: Request, res: ServerResponse, copy: Representation) {
   const { kind, validators } = copy
   const outcome = evaluatePreconditions(req.headers, copy)
   if (outcome === 'failed') throw preconditionFailed(kind)
@@ -42,7 +45,7 @@ export async function ignoreIfClosed(res: ServerResponse, sending: Promise<void>
 }
 
 /** RFC 9110, section 14.2: Range applies to GET only. */
-function describe(req: IncomingMessage, copy: Representation): FileResponse {
+function describe(req: Request, copy: Representation): FileResponse {
   const { size, validators, content } = copy
   const hasRange = req.method === 'GET' && ifRangeMatches(req.headers, copy)
   const range = hasRange ? req.headers.range : undefined

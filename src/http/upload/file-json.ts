@@ -3,9 +3,7 @@ import { entryById, pathOf } from '../../domains/entries/reads.ts'
 import { versionsById } from '../../domains/files/reads.ts'
 import { tagsOfEntries } from '../../domains/tags/reads.ts'
 import { NotFound } from '../../errors/access.ts'
-import { downloadUrl } from '../../signing/signed-links.ts'
-
-const LINK_TTL_MS = 3_600_000
+import { downloadUrl, LINK_TTL_MS } from '../../signing/signed-links.ts'
 
 /**
  * Returns a file as JSON, with the fields of the GraphQL type File. `key` equals `id`. A token without

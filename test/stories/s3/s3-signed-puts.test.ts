@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { sweepOrphans } from '../../../src/domains/uploads/store/sweep.ts'
-import { act, attempt, confirmUpload, usageOf } from '../../support/client.ts'
+import { act, attempt, confirmUpload, downloadUrl, usageOf } from '../../support/client.ts'
 import { invite } from '../../support/data/people.ts'
 import { s3IsGiven } from '../../support/s3.ts'
 import {
@@ -29,7 +29,8 @@ const confirm = (holdall: TestServer, uploadId: string, more = {}) =>
   attempt(holdall, 'confirmUpload', { uploadId, ...more }, 'file { id size sha256 }')
 
 async function read(holdall: TestServer, file: { id: string }): Promise<Buffer> {
-  const { status, headers } = await holdall.http(`/download/${file.id}`)
+  const link = await downloadUrl(holdall, file.id)
+  const { status, headers } = await holdall.http(link, { token: null })
   expect(status).toBe(302)
   return Buffer.from(await (await fetch(headers.get('location') ?? '')).arrayBuffer())
 }

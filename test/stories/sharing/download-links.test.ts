@@ -135,6 +135,69 @@ describe('a token', () => {
   })
 })
 
+describe('Accept: application/json', () => {
+  const locate = async (url: string, token: string | null = holdall.token, method = 'GET') => {
+    const headers = { accept: 'Application/JSON; charset=utf-8' }
+    const response = await holdall.http(url, { token, method, headers })
+    expect(response.headers.get('content-type')).toContain('application/json')
+    if (response.ok) expect(response.headers.get('vary')).toContain('Accept')
+    const text = await response.text()
+    return { status: response.status, body: text ? JSON.parse(text) : null }
+  }
+
+  test('with a file id returns a link to the current version, which needs no token', async () => {
+    const file = await upload('a b.txt')
+    const { status, body } = await locate(`/download/${file.id}?disposition=inline`)
+    expect([status, body]).toEqual([
+      200,
+      {
+        url: expect.stringMatching(/\/download\/ver_.*\/a%20b\.txt$/),
+        expiresAt: new Date(now + HOUR).toISOString(),
+      },
+    ])
+    const response = await withoutToken(body.url)
+    expect(response.headers.get('content-disposition')).toContain('inline')
+    expect(await response.text()).toBe('hello')
+    now += HOUR
+    expect(await answer(await withoutToken(body.url))).toEqual([403, 'URL_EXPIRED'])
+  })
+
+  test('with a link returns a link of the same right and expiry', async () => {
+    const file = await upload('a.txt')
+    const link = await downloadUrl(holdall, file.id)
+    now += HOUR / 2
+    const { body } = await locate(link, null)
+    expect(body).toEqual({ url: link, expiresAt: new Date(now + HOUR / 2).toISOString() })
+    const { shareLink } = await act(
+      ...([holdall, 'createShareLink', { entry: { id: file.id }, maxDownloads: 1 }] as const),
+      'shareLink { id url }',
+    )
+    const share = (await (await withoutToken(shareLink.url)).json()) as any
+    for (let i = 0; i < 3; i++)
+      expect((await locate(share.downloadUrl.url, null)).body.url).toBe(share.downloadUrl.url)
+    expect((await withoutToken(share.downloadUrl.url)).status).toBe(200)
+    expect((await withoutToken(share.downloadUrl.url)).status).toBe(404)
+  })
+
+  test('requires the right to download', async () => {
+    const file = await upload('a.txt')
+    expect((await locate(`/download/${file.id}`, null)).status).toBe(401)
+    expect((await locate('/download/file_unknown')).status).toBe(404)
+    expect(await locate(`/download/${file.id}`, holdall.token, 'HEAD')).toEqual({
+      status: 200,
+      body: null,
+    })
+  })
+
+  test('beside another type is for the file, also for a JSON file', async () => {
+    const file = await upload('a.json', '{"a":1}')
+    for (const accept of ['application/json, text/plain, */*', '*/*', 'application/json-seq']) {
+      const response = await holdall.http(`/download/${file.id}`, { headers: { accept } })
+      expect([accept, await response.text()]).toEqual([accept, '{"a":1}'])
+    }
+  })
+})
+
 describe('a browser', () => {
   const png = Buffer.from(
     'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
