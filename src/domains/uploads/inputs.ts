@@ -30,7 +30,8 @@ export const CreateUploadInput = builder.inputType('CreateUploadInput', {
       description: 'Total number of bytes; omit it to defer the length.',
     }),
     mediaType: t.string({
-      description: 'The media type as a hint; the server detects the type from the bytes.',
+      description:
+        'The media type as a hint, ignored if it is not one; the server detects the type from the bytes.',
     }),
     sha256: t.string({
       description:

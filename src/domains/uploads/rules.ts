@@ -92,14 +92,15 @@ export function checkSha256(sha256: string): string {
 }
 
 const MEDIA_TYPE = /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}(?:\s*;[\x20-\x7e]*)?$/
+const MAX_MEDIA_TYPE_LENGTH = 255
 
 /**
- * Returns the declared media type in lower case without parameters. It is only a hint, because the stored
- * type is detected from the bytes. Throws InvalidInput for an invalid media type.
+ * Returns the declared media type in lower case without parameters, or null for text that is no media type
+ * (`image`, `image/*`, `undefined`). It is only a hint, because the stored type is detected from the bytes.
  */
-export function checkMediaType(mediaType: string): string {
-  if (MEDIA_TYPE.test(mediaType)) return (mediaType.split(';')[0] ?? '').trim().toLowerCase()
-  throw new InvalidInput({ path: ['mediaType'], message: 'must be a media type such as image/png' })
+export function parseMediaTypeHint(hint: string): string | null {
+  if (hint.length > MAX_MEDIA_TYPE_LENGTH || !MEDIA_TYPE.test(hint)) return null
+  return (hint.split(';')[0] ?? '').trim().toLowerCase()
 }
 
 export function checkIdempotencyKey(key: string): string {

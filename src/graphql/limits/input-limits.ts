@@ -41,6 +41,8 @@ const texts: Record<string, number> = {
   slug: 63,
   table: 255,
   token: 128,
+  // A hint: text that is no media type is ignored, however long it is.
+  'CreateUploadInput.mediaType': Number.POSITIVE_INFINITY,
   // With createParents the name may be a path.
   'CreateFolderInput.name': 2700,
   'EntryFilter.nameContains': 20_000,

@@ -1,6 +1,7 @@
 import type { Viewer } from '../../context.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import type { NewUpload } from '../../domains/uploads/create/upload-row.ts'
+import { parseMediaTypeHint } from '../../domains/uploads/rules.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { checkUploadFields } from '../upload/field-limits.ts'
 
@@ -46,7 +47,7 @@ export function uploadFromMetadata(
     path: text('path'),
     folderId: text('folderId'),
     name: text('name') ?? text('filename'),
-    mediaType: text('filetype') ?? text('type'),
+    mediaType: mediaTypeIn(metadata),
     sha256: text('sha256'),
     description: text('description'),
     tags: text('tags')?.split(','),
@@ -57,6 +58,12 @@ export function uploadFromMetadata(
   }
   checkUploadFields(upload)
   return upload
+}
+
+/** Returns the first of the keys of the media type that has one; the others are ignored. */
+function mediaTypeIn(metadata: ReadonlyMap<string, Buffer>): string | null {
+  const hints = ['filetype', 'type'].map((key) => metadata.get(key)?.toString('latin1') ?? '')
+  return hints.map(parseMediaTypeHint).find((hint) => hint !== null) ?? null
 }
 
 function parseText(metadata: ReadonlyMap<string, Buffer>, key: string): string | null {

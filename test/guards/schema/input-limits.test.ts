@@ -66,12 +66,17 @@ function plain(type: GraphQLInputType): unknown {
   return needed(Object.values(inner.getFields()))
 }
 
+/** Hints: text that is unusable is ignored, however long it is. */
+const ignored = ['createUpload.mediaType', 'createUploads.uploads[].mediaType']
+
 const mutations = Object.values(schema.getMutationType()?.getFields() ?? {})
-const slots = mutations.flatMap(({ name, args: [input] }) =>
-  input
-    ? slotsOf(input.type, name).map((slot) => ({ ...slot, field: name, type: String(input.type) }))
-    : [],
-)
+const slots = mutations
+  .flatMap(({ name, args: [input] }) =>
+    input
+      ? slotsOf(input.type, name).map((slot) => ({ ...slot, field: name, type: String(input.type) }))
+      : [],
+  )
+  .filter(({ name }) => !ignored.includes(name))
 
 describe('a text above the largest limit', () => {
   let holdall: TestServer

@@ -415,11 +415,6 @@ describe('invalid input', () => {
       [['sha256'], 'must be 64 lower-case hexadecimal digits'],
     ],
     [
-      'createUpload',
-      () => ({ workspaceId, name: 'x', mediaType: 'png' }),
-      [['mediaType'], 'must be a media type such as image/png'],
-    ],
-    [
       'confirmUpload',
       () => ({ uploadId: 'upl_0', sha256: 'abc' }),
       [['sha256'], 'must be 64 lower-case hexadecimal digits'],

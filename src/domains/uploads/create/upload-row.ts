@@ -6,7 +6,7 @@ import { InvalidInput } from '../../../errors/input.ts'
 import { checkDescription, checkMetadata, checkNewName } from '../../entries/rules.ts'
 import { driveFolder } from '../../files/media.ts'
 import { checkTagNames } from '../../tags/rules.ts'
-import { checkMediaType, checkSha256, checkSize, receivedStatus } from '../rules.ts'
+import { checkSha256, checkSize, parseMediaTypeHint, receivedStatus } from '../rules.ts'
 
 type Maybe<T> = T | null | undefined
 export type NewUpload = {
@@ -18,6 +18,7 @@ export type NewUpload = {
   name?: Maybe<string>
   /** Size in bytes. If omitted, the length is deferred. */
   size?: Maybe<number>
+  /** A hint; ignored if it is no media type. */
   mediaType?: Maybe<string>
   sha256?: Maybe<string>
   description?: Maybe<string>
@@ -67,7 +68,7 @@ export function createUploadRow(
     size,
     offset: 0,
     reservedBytes: size ?? 0,
-    mediaType: input.mediaType == null ? null : checkMediaType(input.mediaType),
+    mediaType: input.mediaType == null ? null : parseMediaTypeHint(input.mediaType),
     sha256: input.sha256 == null ? null : checkSha256(input.sha256),
     description: input.description == null ? null : checkDescription(input.description),
     tags: input.tags == null ? null : JSON.stringify(checkTagNames(input.tags)),
