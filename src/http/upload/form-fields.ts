@@ -4,7 +4,7 @@ import type { RowLink } from '../../domains/tables/links.ts'
 import type { NewUpload } from '../../domains/uploads/create/upload-row.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { checkRowLinkFields, checkUploadFields } from './field-limits.ts'
-import type { FilePart } from './multipart-parser.ts'
+import type { FilePart } from './form-files.ts'
 
 /** Reads a field of the form or the query. An empty value counts as absent. */
 export type FieldReader = (name: string) => string | null
@@ -21,8 +21,22 @@ export const workspaceFrom = (field: FieldReader, viewer: Viewer) =>
 
 const modes: readonly NameConflictMode[] = ['FAIL', 'RENAME', 'NEW_VERSION', 'REPLACE']
 
-/** Returns the input of createUpload from a form. Throws InvalidInput. */
-export function uploadFromForm(field: FieldReader, part: FilePart, viewer: Viewer): NewUpload {
+/** Fields that apply to one file. */
+const ofOneFile = ['name', 'sha256']
+
+/** Returns the inputs of createUpload for the files of a form. Throws InvalidInput. */
+export function uploadsFromForm(
+  field: FieldReader,
+  parts: FilePart[],
+  viewer: Viewer,
+): NewUpload[] {
+  const misplaced = parts.length > 1 && ofOneFile.find((name) => field(name) !== null)
+  if (misplaced)
+    throw invalid(misplaced, `applies to one file, but the form has ${parts.length} files`)
+  return parts.map((part) => uploadFromForm(field, part, viewer))
+}
+
+function uploadFromForm(field: FieldReader, part: FilePart, viewer: Viewer): NewUpload {
   const workspaceId = workspaceFrom(field, viewer)
   if (!workspaceId)
     throw invalid('workspaceId', 'is required unless the token is bound to a workspace')

@@ -1,19 +1,12 @@
-import { inLockedTransaction, type ServiceContext, type TxContext } from '../../../context.ts'
+import { inLockedTransaction, type ServiceContext } from '../../../context.ts'
 import { newId } from '../../../database/ids.ts'
 import { Forbidden, Unauthenticated } from '../../../errors/access.ts'
-import { requireUnrevoked } from '../../accounts/reads.ts'
-import { toWrite } from '../../entries/writes.ts'
-import type { RowLink } from '../../tables/links.ts'
-import { requireAccess } from '../../workspaces/reads.ts'
 import { inWorkspaceTransaction } from '../../workspaces/transaction.ts'
-import { confirmUpload } from '../confirm/confirm.ts'
-import { createUploadRow, type NewUpload } from '../create/upload-row.ts'
 import { uploadById } from '../reads.ts'
 import { commitOffset } from '../receive/offsets.ts'
 import { isTerminal, type UploadRow } from '../rules.ts'
 import { deleteBytes, terminateUpload } from '../terminate.ts'
-import { insertUpload } from '../writes.ts'
-import { createReservation, releaseReservation, throwReservationEnded } from './reservation.ts'
+import { createReservation, shrinkReservation, throwReservationEnded } from './reservation.ts'
 import { clearUnassigned, countUnassigned } from './unplaced.ts'
 
 /**
@@ -78,35 +71,21 @@ export async function requireActiveForm(
   if (upload && isTerminal(upload.status)) throwReservationEnded()
 }
 
-/** Creates the file once all `size` bytes are stored. Throws the errors of createUpload and confirmUpload. */
-export async function completeForm(
+/**
+ * Sets the reserved space of a file to its `size` bytes, all of which are stored, while further files of its
+ * form arrive. Throws the errors of extendReservation.
+ */
+export async function settleReservation(
   ctx: ServiceContext,
   form: FormUpload,
-  input: NewUpload,
-  { size, linkRow }: { size: number; linkRow: RowLink | null },
-): Promise<UploadRow> {
-  const reserved = form.reservation?.workspaceId
-  const upload = await inWorkspaceTransaction(
-    ctx,
-    [input.workspaceId, reserved ?? []].flat(),
-    (s) => writeUpload(s, form, { ...input, size }),
+  size: number,
+): Promise<void> {
+  await extendReservation(ctx, form, size)
+  const { reservation } = form
+  if (!reservation) return
+  form.reservation = await inLockedTransaction(ctx, [reservation.workspaceId], (s) =>
+    shrinkReservation(s, reservation, size),
   )
-  clearUnassigned(ctx, form.id)
-  return confirmUpload(ctx, { uploadId: upload.id, linkRow })
-}
-
-/** Replaces the reservation with the row that createUpload would insert. */
-async function writeUpload(ctx: TxContext, { id, reservation }: FormUpload, input: NewUpload) {
-  await requireUnrevoked(ctx.tx, ctx.viewer)
-  if (reservation) await releaseReservation(ctx, reservation)
-  const need = requireAccess(ctx.tx, ctx.viewer, input.workspaceId, toWrite)
-  const draft = createUploadRow(
-    ctx,
-    { ...input, transport: 'FORM' },
-    (await need).autoFile === 1,
-    id,
-  )
-  return insertUpload(ctx, { ...draft, offset: input.size ?? 0, status: 'RECEIVED' })
 }
 
 /** Cancels a form upload: releases its reserved space and deletes its bytes. */

@@ -21,7 +21,7 @@ export async function createReservation(
 ): Promise<UploadRow> {
   await requireUnrevoked(ctx.tx, ctx.viewer)
   await requireInputWorkspace(ctx.tx, ctx.viewer, workspaceId, toWrite)
-  await reserve(ctx, workspaceId, bytes)
+  await reserve(ctx, workspaceId, bytes, { isSizeKnown: false })
   const draft = createUploadRow(ctx, { workspaceId, transport: 'FORM' }, false)
   await checkUploadLimits(ctx, draft.createdBy, bytes)
   return ctx.tx
@@ -46,6 +46,27 @@ export async function releaseReservation(
     .executeTakeFirst()
   if (numDeletedRows === 0n) throwReservationEnded()
   await release(ctx, workspaceId, reservedBytes)
+}
+
+/**
+ * Releases the space of a reservation above `bytes` bytes and returns its row. Throws InvalidState if it was
+ * canceled or has expired.
+ */
+export async function shrinkReservation(
+  ctx: TxContext,
+  { id, fence, workspaceId, reservedBytes }: UploadRow,
+  bytes: number,
+): Promise<UploadRow> {
+  const shrunk = await ctx.tx
+    .updateTable('uploads')
+    .set({ reservedBytes: bytes })
+    .where('id', '=', id)
+    .where('fence', '=', fence)
+    .returningAll()
+    .executeTakeFirst()
+  if (!shrunk) throwReservationEnded()
+  await release(ctx, workspaceId, reservedBytes - bytes)
+  return shrunk
 }
 
 /**
