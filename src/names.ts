@@ -18,6 +18,22 @@ const foldCharacter = (character: string) =>
 export const UNSAFE_CHARACTERS =
   /[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
 
+const SURROGATE = /\p{Cs}/u
+
+/** Returns the first character of a name that is unsafe, in words, or null if it has none. */
+export function describeUnsafeCharacter(name: string): string | null {
+  const [character] = UNSAFE_CHARACTERS.exec(name) ?? []
+  return character === undefined ? null : describeCharacter(character)
+}
+
+function describeCharacter(character: string): string {
+  const code = `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`
+  if (SURROGATE.test(character))
+    return `${code}, half of a surrogate pair: the text was cut inside a character`
+  if (/\p{Cc}/u.test(character)) return `the control character ${code}`
+  return `${code}, ${/\p{Cf}/u.test(character) ? 'an invisible direction mark' : 'which is no character'}`
+}
+
 /**
  * Names reserved by Windows, with any extension; includes the digits of Latin-1, and spaces before the dot.
  */
@@ -37,6 +53,12 @@ export const isFitForWindows = (name: string) =>
  * support.
  */
 export const isStorableText = (text: string) => text.isWellFormed() && !text.includes('\0')
+
+/** Returns the first character that the databases do not store, in words, or null if the text is storable. */
+export function describeUnstorable(text: string): string | null {
+  if (isStorableText(text)) return null
+  return describeCharacter(SURROGATE.exec(text)?.[0] ?? '\0')
+}
 
 /**
  * Before normalisation, text may have four times the bytes of its limit, because NFC shortens it (names from

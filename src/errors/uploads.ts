@@ -1,11 +1,24 @@
 import { DomainError } from './domain-error.ts'
 
+type QuotaFigures = {
+  workspaceId: string
+  neededBytes: number
+  /** The bytes that are left of the quota for them. */
+  remainingBytes: number
+  isSizeKnown?: boolean
+}
+
 export class QuotaExceeded extends DomainError {
   readonly code = 'QUOTA_EXCEEDED'
   readonly workspaceId: string
+  /** The bytes of all that is added, or those received so far if its size is not known yet. */
   readonly neededBytes: number
-  constructor({ workspaceId, neededBytes }: { workspaceId: string; neededBytes: number }) {
-    super(`the quota of the workspace does not allow ${neededBytes} more bytes`)
+  constructor({ workspaceId, neededBytes, remainingBytes, isSizeKnown = true }: QuotaFigures) {
+    const needed = `${isSizeKnown ? '' : 'at least '}${neededBytes} bytes`
+    const remedy = 'delete files and empty the trash, or ask an owner for a larger quota'
+    super(
+      `${needed} are needed, but ${remainingBytes} bytes of the quota of the workspace are left: ${remedy}`,
+    )
     this.workspaceId = workspaceId
     this.neededBytes = neededBytes
   }

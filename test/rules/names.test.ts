@@ -140,6 +140,15 @@ describe('S2: a name', () => {
     expect(refusal(given)?.issues).toEqual([{ path: ['name'], message: expect.any(String) }])
   })
 
+  test.each([
+    ['a\ud83d', 'U+D83D, half of a surrogate pair: the text was cut inside a character'],
+    ['a\0b', 'the control character U+0000'],
+    ['exe.\u202egpj', 'U+202E, an invisible direction mark'],
+    ['a\u{10ffff}', 'U+10FFFF, which is no character'],
+  ])('%j is refused with its unsafe character', (given, unsafe) => {
+    expect(refusal(given)?.issues).toEqual([{ path: ['name'], message: `name contains ${unsafe}` }])
+  })
+
   test('has at most 255 bytes, counted after NFC', () => {
     expect(refusal('a'.repeat(255))).toBe(null)
     expect(refusal('a'.repeat(256))?.message).toContain('256 bytes')

@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { type ApiScope, apiScopes } from '../../context.ts'
 import { InvalidInput } from '../../errors/input.ts'
-import { isSafeName, MAX_MARK_RUN } from '../../names.ts'
+import { describeUnsafeCharacter, isSafeName, MAX_MARK_RUN } from '../../names.ts'
 
 /**
  * Throws InvalidInput if the name of a user or token is empty, has more than 200 characters, or contains
@@ -12,7 +12,10 @@ export function checkName(name: string) {
     throw new InvalidInput({ path: ['name'], message: '1 to 200 characters' })
   }
   if (isSafeName(name)) return
-  const message = `no control characters, and at most ${MAX_MARK_RUN} combining marks in a row`
+  const unsafe = describeUnsafeCharacter(name)
+  const message = unsafe
+    ? `name contains ${unsafe}`
+    : `at most ${MAX_MARK_RUN} combining marks in a row`
   throw new InvalidInput({ path: ['name'], message })
 }
 

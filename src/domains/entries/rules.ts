@@ -1,10 +1,10 @@
 import { InvalidInput } from '../../errors/input.ts'
 import {
   byteLength,
+  describeUnsafeCharacter,
+  describeUnstorable,
   foldName,
-  isStorableText,
   isTooLongToNormalise,
-  UNSAFE_CHARACTERS,
 } from '../../names.ts'
 import { checkMarks } from '../tags/rules.ts'
 
@@ -51,7 +51,8 @@ function describeNameError(name: string): string | null {
   if (bytes === 0) return 'name is empty'
   if (bytes > MAX_NAME_BYTES) return `name has ${bytes} bytes (limit ${MAX_NAME_BYTES})`
   if (name.includes('/')) return 'name contains "/"'
-  if (UNSAFE_CHARACTERS.test(name)) return 'name contains control characters'
+  const unsafe = describeUnsafeCharacter(name)
+  if (unsafe) return `name contains ${unsafe}`
   if (name.trim() === '') return 'name contains only white space'
   if (name === '.' || name.split('\\').includes('..'))
     return `${JSON.stringify(name)} is not a valid name`
@@ -98,8 +99,9 @@ export function checkDescription(description: string, path: string[] = ['descrip
     const message = `text has ${description.length} characters (limit ${MAX_DESCRIPTION_LENGTH})`
     throw new InvalidInput({ path, message })
   }
-  if (isStorableText(description)) return description
-  throw new InvalidInput({ path, message: 'text contains U+0000 or an unpaired surrogate' })
+  const unstorable = describeUnstorable(description)
+  if (unstorable) throw new InvalidInput({ path, message: `text contains ${unstorable}` })
+  return description
 }
 
 /** Returns metadata as JSON text for storage. Throws InvalidInput for more than 64 KiB. */

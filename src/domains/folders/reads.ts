@@ -2,6 +2,7 @@ import type { Db } from '../../database/database.ts'
 import { folderKind } from '../../database/query/entry-kinds.ts'
 import type { MediaKind } from '../../database/tables.ts'
 import type { WorkspaceRow } from '../workspaces/reads.ts'
+import { remainingBytesOf } from '../workspaces/rules.ts'
 
 export type Usage = {
   currentBytes: number
@@ -28,10 +29,6 @@ export async function usageOf(db: Db, { id }: Pick<WorkspaceRow, 'id'>): Promise
     .executeTakeFirstOrThrow()
   return { ...row, remainingBytes: remainingBytesOf(row) }
 }
-
-type QuotaFigures = { quotaBytes: number | null; usedBytes: number; reservedBytes: number }
-const remainingBytesOf = ({ quotaBytes, usedBytes, reservedBytes }: QuotaFigures) =>
-  quotaBytes === null ? null : Math.max(0, quotaBytes - usedBytes - reservedBytes)
 
 export type KindUsage = { kind: MediaKind; bytes: number; fileCount: number }
 

@@ -13,7 +13,7 @@ type Value = {
 }
 
 const text: Value = {
-  expected: 'text',
+  expected: 'text of whole characters, without U+0000',
   encode: (value) => (typeof value === 'string' && isStorableText(value) ? value : undefined),
 }
 

@@ -1,10 +1,10 @@
 import { InvalidInput } from '../../errors/input.ts'
 import {
+  describeUnsafeCharacter,
   foldName,
   hasLongMarkRun,
   isTooLongToNormalise,
   MAX_MARK_RUN,
-  UNSAFE_CHARACTERS,
 } from '../../names.ts'
 
 export type TagName = { name: string; nameKey: string }
@@ -53,13 +53,14 @@ export function checkTagCount(count: number, path: string[]) {
  * name that is too long or contains control characters.
  */
 export function cleanTagName(raw: string, path: string[] = ['name']): TagName | null {
-  const message = `a tag has at most ${MAX_NAME_CHARACTERS} characters, none of them a control character`
+  const message = `a tag has at most ${MAX_NAME_CHARACTERS} characters`
   // Check before normalisation, which is slow for long texts.
   if (isTooLongToNormalise(raw, MAX_NAME_BYTES)) throw new InvalidInput({ path, message })
   const name = raw.normalize('NFC').trim()
   if (name === '') return null
-  if ([...name].length > MAX_NAME_CHARACTERS || UNSAFE_CHARACTERS.test(name))
-    throw new InvalidInput({ path, message })
+  if ([...name].length > MAX_NAME_CHARACTERS) throw new InvalidInput({ path, message })
+  const unsafe = describeUnsafeCharacter(name)
+  if (unsafe) throw new InvalidInput({ path, message: `tag contains ${unsafe}` })
   return { name, nameKey: foldName(name) }
 }
 

@@ -1,6 +1,6 @@
 import type { WorkspaceRole } from '../../database/tables.ts'
 import { InvalidInput, type Issue } from '../../errors/input.ts'
-import { isStorableText } from '../../names.ts'
+import { describeUnstorable } from '../../names.ts'
 
 const ranks: Record<WorkspaceRole, number> = { VIEWER: 1, EDITOR: 2, OWNER: 3 }
 
@@ -10,6 +10,12 @@ const ranks: Record<WorkspaceRole, number> = { VIEWER: 1, EDITOR: 2, OWNER: 3 }
  */
 export const hasRole = (role: WorkspaceRole | null, required: WorkspaceRole) =>
   role !== null && ranks[role] >= ranks[required]
+
+type QuotaFigures = { quotaBytes: number | null; usedBytes: number; reservedBytes: number }
+
+/** Returns how many bytes are left of the quota, or null without a quota. */
+export const remainingBytesOf = ({ quotaBytes, usedBytes, reservedBytes }: QuotaFigures) =>
+  quotaBytes === null ? null : Math.max(0, quotaBytes - usedBytes - reservedBytes)
 
 const SLUG = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
@@ -25,7 +31,8 @@ export function checkWorkspace({ name, slug, description, trashRetentionDays }: 
   const issues: Issue[] = []
   const addIssue = (field: string, message: string) => issues.push({ path: [field], message })
   for (const [field, text] of Object.entries({ name, description })) {
-    if (text != null && !isStorableText(text)) addIssue(field, 'whole characters, and no U+0000')
+    const unstorable = describeUnstorable(text ?? '')
+    if (unstorable) addIssue(field, `text contains ${unstorable}`)
   }
   if (name != null && (name.trim() === '' || name.length > 200)) {
     addIssue('name', '1 to 200 characters')

@@ -5,12 +5,12 @@ import { hook } from '../../database/hook.ts'
 import { newId } from '../../database/ids.ts'
 import { prepared } from '../../database/query/prepared.ts'
 import type { Tables, Visibility } from '../../database/tables.ts'
-import { assertLocked, markNewWorkspaceLocked } from '../../database/transaction.ts'
+import { assertLocked, markNewWorkspaceLocked, type Tx } from '../../database/transaction.ts'
 import { Forbidden, Unauthenticated } from '../../errors/access.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { QuotaExceeded } from '../../errors/uploads.ts'
 import { requireInputWorkspace, requireScope, type WorkspaceRow } from './reads.ts'
-import { checkWorkspace, slugOf } from './rules.ts'
+import { checkWorkspace, remainingBytesOf, slugOf } from './rules.ts'
 import { inWorkspaceTransaction } from './transaction.ts'
 
 /**
@@ -169,18 +169,38 @@ const incrementSeq = prepared((db, workspaceId: string) =>
     .returning('lastSeq'),
 )
 
+type Reserving = {
+  /** Bytes that are already reserved for the same purpose. */
+  reservedBytes?: number
+  /** Whether no more bytes than these are needed. */
+  isSizeKnown?: boolean
+}
+
 /**
  * Reserves `bytes` bytes for an upload. One statement checks the quota and reserves, so that two uploads
- * cannot use the same space. Throws QuotaExceeded.
+ * cannot use the same space. Throws QuotaExceeded, with the sum of these and the bytes reserved before.
  */
 export async function reserve(
   { tx }: TxContext,
   workspaceId: string,
   bytes: number,
+  { reservedBytes = 0, isSizeKnown = true }: Reserving = {},
 ): Promise<void> {
   assertLocked(tx, workspaceId)
   const reserved = await addReserved(tx, workspaceId, bytes)
-  if (reserved.length === 0) throw new QuotaExceeded({ workspaceId, neededBytes: bytes })
+  if (reserved.length > 0) return
+  const neededBytes = reservedBytes + bytes
+  const remainingBytes = reservedBytes + (await remainingOf(tx, workspaceId))
+  throw new QuotaExceeded({ workspaceId, neededBytes, remainingBytes, isSizeKnown })
+}
+
+async function remainingOf(tx: Tx, workspaceId: string): Promise<number> {
+  const workspace = await tx
+    .selectFrom('workspaces')
+    .select(['quotaBytes', 'usedBytes', 'reservedBytes'])
+    .where('id', '=', workspaceId)
+    .executeTakeFirst()
+  return (workspace && remainingBytesOf(workspace)) ?? 0
 }
 
 const addReserved = prepared((db, workspaceId: string, bytes: number) =>
@@ -222,7 +242,9 @@ export async function addUsed(
 ): Promise<void> {
   assertLocked(tx, workspaceId)
   const updated = await (checkQuota ? addUsedIfFits : addUsedUnchecked)(tx, workspaceId, bytes)
-  if (updated.length === 0) throw new QuotaExceeded({ workspaceId, neededBytes: bytes })
+  if (updated.length > 0) return
+  const remainingBytes = await remainingOf(tx, workspaceId)
+  throw new QuotaExceeded({ workspaceId, neededBytes: bytes, remainingBytes })
 }
 
 const addUsedQuery = (db: Db, workspaceId: string, bytes: number) =>

@@ -1,6 +1,8 @@
 import { DataStore, Upload } from '@tus/server'
 import { declareLength } from '../../domains/uploads/receive/offsets.ts'
+import type { UploadRow } from '../../domains/uploads/rules.ts'
 import { cancelUpload, expireResource } from '../../domains/uploads/terminate.ts'
+import { HttpError } from '../errors.ts'
 import { type BodyTimeouts, receiveBody } from './receive-body.ts'
 import {
   acquireLease,
@@ -13,6 +15,20 @@ import {
   throwLeaseLost,
 } from './request-state.ts'
 import { joinedPart, requireLiveFile } from './uploaded-file.ts'
+
+/** Throws 400 if a PATCH declares another length than the upload has, or fewer bytes than it received. */
+function assertSameLength({ size, offset }: UploadRow, length: number | null) {
+  if (length === null || (size === null ? length >= offset : length === size)) return
+  const reason =
+    size === null
+      ? `the upload has already received ${offset} bytes`
+      : `the upload has a length of ${size} bytes, which cannot change`
+  throw new HttpError(
+    400,
+    'BAD_REQUEST',
+    `Upload-Length is ${length}, but ${reason}; create another upload for other bytes`,
+  )
+}
 
 /**
  * The data store of one request of @tus/server: offsets are in the database, bytes in the blob store. Bodies
@@ -40,6 +56,7 @@ export class UploadStore extends DataStore {
     if (isPatch && upload.status === 'PROCESSING')
       throw lockedError('the upload is being confirmed')
     state.upload = upload
+    if (isPatch) assertSameLength(upload, request.length)
     if (request.method === 'HEAD') requireConfirmed(upload)
     // A client that retries sends the same Upload-Length again. Null lets @tus/server accept it as a new
     // length.

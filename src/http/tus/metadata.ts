@@ -72,7 +72,7 @@ function parseText(metadata: ReadonlyMap<string, Buffer>, key: string): string |
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(value)
   } catch {
-    throw invalid(`${key} is not UTF-8`)
+    throw invalid(`${key} is not UTF-8: encode the text as UTF-8 before Base64`)
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
-import type { Busboy } from 'busboy'
 import { FILE_REQUIRED, malformed, noFileChosen, tooLarge } from './form-errors.ts'
+import type { FormParser } from './multipart-parser.ts'
 
 /** Maximum number of files in one form, as in one batch of createUploads. */
 export const MAX_FILES = 100
@@ -24,7 +24,7 @@ type Collecting<T> = {
  * with them when all are stored, and rejects with InvalidInput if no file was chosen and with HttpError (400)
  * if the form has no field for a file. `stop` resolves once the current `store` has settled.
  */
-export function collectFiles<T>(form: Busboy, { maxFileBytes, store, reject }: Collecting<T>) {
+export function collectFiles<T>(form: FormParser, { maxFileBytes, store, reject }: Collecting<T>) {
   const files: StoredPart<T>[] = []
   let storing: Promise<unknown> = Promise.resolve()
   let unchosen = 0

@@ -11,6 +11,8 @@ const limits = {
   ...{ fieldSize: 64 * 1024, fieldNameSize: 100 },
 }
 
+/** Emits the fields and files of a form. */
+export type FormParser = busboy.Busboy
 /** The text fields of a form by name. */
 export type Fields = Map<string, string>
 
@@ -55,7 +57,7 @@ export async function readForm<T>(
   }
 }
 
-function collectFields(form: busboy.Busboy, reject: (error: HttpError) => void): Fields {
+function collectFields(form: FormParser, reject: (error: HttpError) => void): Fields {
   const fields: Fields = new Map()
   form.on('field', (name, value, { nameTruncated, valueTruncated }) => {
     if (nameTruncated || valueTruncated) reject(malformed(`the field ${name} is too long`))

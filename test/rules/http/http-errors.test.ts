@@ -38,7 +38,7 @@ test.each([
   [new Cycle(), 409],
   [new InvalidState('CANCELED', 'it was canceled'), 409],
   [new NotEmpty(3), 409],
-  [new QuotaExceeded({ workspaceId: 'ws_1', neededBytes: 1 }), 507],
+  [new QuotaExceeded({ workspaceId: 'ws_1', neededBytes: 1, remainingBytes: 0 }), 507],
   [new FileTooLarge(1), 413],
   [new MediaTypeRejected(['image/png']), 415],
   [new ChecksumMismatch({ expected: 'a', actual: 'b' }), 460],
@@ -124,7 +124,7 @@ test('S34: logs a storage error, and sends no path to the client', async () => {
 
 test('does not log errors of the caller, whatever their status', async () => {
   const expected = [
-    new QuotaExceeded({ workspaceId: 'ws_1', neededBytes: 1 }),
+    new QuotaExceeded({ workspaceId: 'ws_1', neededBytes: 1, remainingBytes: 0 }),
     new HttpError(503, 'CLOSING', 'try again'),
   ]
   for (const error of expected) expect((await answered(error)).logged).toEqual([])

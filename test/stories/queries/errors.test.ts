@@ -196,7 +196,8 @@ describe('errors have all their fields, and nothing is written', () => {
     expect(await expectRefused(holdall, 'createUpload', input)).toMatchObject({
       __typename: 'QuotaExceededError',
       code: 'QUOTA_EXCEEDED',
-      message: 'the quota of the workspace does not allow 11 more bytes',
+      message:
+        '11 bytes are needed, but 10 bytes of the quota of the workspace are left: delete files and empty the trash, or ask an owner for a larger quota',
       retryable: false,
       neededBytes: 11,
       usage: { quotaBytes: 100, remainingBytes: 10, reservedBytes: 50, currentBytes: 40 },

@@ -103,14 +103,21 @@ test('S2: a lone surrogate is rejected as a name', async () => {
   const body = (name: string) =>
     JSON.stringify({
       query: `mutation ($input: CreateFolderInput!) {
-        createFolder(input: $input) { ... on UserError { code path } } }`,
+        createFolder(input: $input) { ... on UserError { code path message } } }`,
       variables: { input: { workspaceId, name: 'NAME' } },
     }).replace('NAME', name)
   for (const name of ['a\\ud800', '\\udc00a', '\\udc00\\ud800']) {
     const headers = { 'content-type': 'application/json' }
     const response = await holdall.http('/graphql', { method: 'POST', headers, body: body(name) })
     expect(await response.json()).toEqual({
-      data: { createFolder: { code: 'INVALID_INPUT', path: ['name'] } },
+      data: {
+        createFolder: {
+          ...{ code: 'INVALID_INPUT', path: ['name'] },
+          message: expect.stringMatching(
+            /^name: name contains U\+D[8C]00, half of a surrogate pair: the text was cut inside a/,
+          ),
+        },
+      },
     })
   }
   expect(await children(holdall, root.id)).toEqual([])

@@ -266,7 +266,7 @@ test('an invalid form is rejected, and leaves nothing behind', async () => {
   expect(await raw('no parts at all')).toBe(400)
   const { head, tail } = rawForm({}, 'x')
   expect(await raw(`${head}`)).toBe(400)
-  expect(await raw(`${head}\r\n${head}${tail}`)).toBe(400)
+  expect(await raw(`${head}\r\n${head}${tail}`)).toBe(409)
   expect(await raw(`${head}${tail}`.replace('name="file"', 'name="data"'))).toBe(400)
   expect((await postForm(holdall, { workspaceId })).body.message).toContain('`file`')
   expect((await postForm(holdall, { file })).body).toMatchObject({ path: ['workspaceId'] })
@@ -360,10 +360,16 @@ test('507: a full workspace refuses a form before its bytes, or when their numbe
   const headers = { ...boundary, 'Content-Length': '5000000' }
   const raw = await rawRequest(holdall, 'POST', `/files`, headers)
   await raw.write(rawForm({ workspaceId }, 'first bytes').head)
-  expect((await raw.answer()).status).toBe(507)
+  const { status } = await raw.answer()
+  const left = 'but 1500000 bytes of the quota of the workspace are left'
+  expect([status, raw.received]).toEqual([
+    507,
+    expect.stringContaining(`at least 4000000 bytes are needed, ${left}: delete files`),
+  ])
   const file = { name: 'a', bytes: randomBytes(1_600_000) }
   const late = await postForm(holdall, { file, workspaceId })
   expect(late).toMatchObject({ status: 507, body: { code: 'QUOTA_EXCEEDED' } })
+  expect(late.body.message).toContain(`1600000 bytes are needed, ${left}`)
   await expectNothingLeft(holdall, workspaceId)
   const exact = { name: 'a', bytes: randomBytes(1_500_000) }
   expect((await postForm(holdall, { file: exact, workspaceId })).status).toBe(201)

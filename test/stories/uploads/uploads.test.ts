@@ -13,7 +13,8 @@ import {
   uploadFile,
 } from '../../support/client.ts'
 import { createToken, invite, unbindToken } from '../../support/data/people.ts'
-import { tusOf } from '../../support/network/tus.ts'
+import { postForm } from '../../support/network/forms.ts'
+import { metadata, tusOf } from '../../support/network/tus.ts'
 import { startTestServer, type TestServer } from '../../support/servers/test-server.ts'
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
@@ -207,7 +208,6 @@ test('createUpload refuses what cannot become a file, and leaves nothing behind'
     [{ path: '/etc' }, { code: 'INVALID_INPUT', path: ['path'] }],
     [{ path: 'a/../b' }, { code: 'INVALID_INPUT', path: ['path'] }],
     [{ sha256: 'ABC' }, { code: 'INVALID_INPUT', path: ['sha256'] }],
-    [{ mediaType: 'image' }, { code: 'INVALID_INPUT', path: ['mediaType'] }],
     [{ tags: ['x'.repeat(65)] }, { code: 'INVALID_INPUT', path: ['tags'] }],
     [{ idempotencyKey: '' }, { code: 'INVALID_INPUT', path: ['idempotencyKey'] }],
     [{ folderId: elsewhere.id }, { code: 'NOT_FOUND' }],
@@ -528,4 +528,49 @@ test('lists the uploads of a workspace, newest first, by status', async () => {
   now += 3_600_000
   expect(await list(['EXPIRED'])).toEqual(['c EXPIRED', 'b EXPIRED', 'a EXPIRED'])
   expect(await list(['CREATED', 'RECEIVING', 'RECEIVED'])).toEqual([])
+})
+
+test('a media type that is not one is ignored, and the type is detected', async () => {
+  await using here = await open()
+  const { holdall, workspaceId } = here
+  const hints = [
+    'image',
+    'image/*',
+    '*/*',
+    'undefined',
+    'null',
+    '[object Object]',
+    'a/b\u0000',
+    '\ud800',
+  ]
+  const long = 'x'.repeat(100_000)
+  for (const [i, mediaType] of [
+    ...hints,
+    `image/${long}`,
+    `image/png;${long}`,
+    long,
+    '',
+  ].entries()) {
+    const file = await uploadFile(holdall, {
+      ...{ workspaceId, name: `${i}.jpg`, bytes: 'hi', mediaType },
+    })
+    expect(file.mediaType).toBe('image/jpeg')
+  }
+  for (const [i, hint] of [...hints, 'x'.repeat(1000)].entries()) {
+    const fields = { workspaceId, filename: `plain-${i}.jpg`, filetype: hint, confirm: 'auto' }
+    const headers = { 'Upload-Length': '2', 'Upload-Metadata': metadata(fields) }
+    const { status } = await tusOf(holdall).post(headers, 'hi')
+    expect([hint, status]).toEqual([hint, 201])
+    const created = await entryByPath(holdall, workspaceId, `plain-${i}.jpg`)
+    expect(created).toMatchObject({ name: `plain-${i}.jpg` })
+  }
+  const bytes = Buffer.from([0xff, 0xfe]).toString('base64')
+  const notUtf8 = `${metadata({ workspaceId, filename: 'bytes.jpg' })},filetype ${bytes}`
+  const headers = { 'Upload-Length': '2', 'Upload-Metadata': notUtf8 }
+  expect((await tusOf(holdall).post(headers, 'hi')).status).toBe(201)
+  for (const type of ['image', 'image/*', 'undefined', 'x'.repeat(1000)]) {
+    const file = { name: 'form.jpg', bytes: 'hi', type }
+    const { status, body } = await postForm(holdall, { workspaceId, file, onConflict: 'RENAME' })
+    expect([status, body.mediaType]).toEqual([201, 'image/jpeg'])
+  }
 })

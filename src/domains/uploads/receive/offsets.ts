@@ -189,7 +189,9 @@ async function reserveAndUpdate(
   change: Change,
 ) {
   if (extraBytes === 0) return updateUnderFence(s.tx, upload, change)
-  await reserve(s, upload.workspaceId, extraBytes)
+  const isSizeKnown = (change.size ?? upload.size) !== null
+  const { workspaceId, reservedBytes: before } = upload
+  await reserve(s, workspaceId, extraBytes, { reservedBytes: before, isSizeKnown })
   await checkByteLimits(s, upload.createdBy, extraBytes)
   const reservedBytes = upload.reservedBytes + extraBytes
   const changed = await updateUnderFence(s.tx, upload, { ...change, reservedBytes })
