@@ -15,7 +15,7 @@ const foldCharacter = (character: string) =>
   character === 'ı' ? character : character.toLowerCase().toUpperCase().toLowerCase()
 
 /** C0 and C1 controls, lone surrogates, noncharacters, and bidirectional marks, which can disguise a name. */
-export const UNSAFE_CHARACTERS =
+const UNSAFE_CHARACTERS =
   /[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
 
 const SURROGATE = /\p{Cs}/u

@@ -45,7 +45,7 @@ const homes: Record<string, string[]> = {
   '@graphql-yoga/plugin-csrf-prevention': ['src/http'],
   '@graphql-yoga/render-graphiql': ['src/http'],
   'content-disposition': ['src/http'],
-  busboy: ['src/http/upload/multipart-parser.ts'],
+  busboy: ['src/http/upload/form-parser.ts'],
   'prom-client': ['src/http/ops/metrics.ts'],
   'rate-limiter-flexible': ['src/database/rate-limit/limiter.ts'],
   graphql: ['src/graphql', 'src/http', 'src/schema.ts'],

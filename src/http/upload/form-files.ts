@@ -1,9 +1,7 @@
 import type { Readable } from 'node:stream'
 import { FILE_REQUIRED, malformed, noFileChosen, tooLarge } from './form-errors.ts'
-import type { FormParser } from './multipart-parser.ts'
+import { type FormParser, MAX_FILES } from './form-parser.ts'
 
-/** Maximum number of files in one form, as in one batch of createUploads. */
-export const MAX_FILES = 100
 /** Names of the fields with files. Uppy sends several files as `files[]`. */
 const fileFields = ['file', 'files', 'file[]', 'files[]']
 

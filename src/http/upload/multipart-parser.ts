@@ -1,18 +1,11 @@
 import type { IncomingMessage } from 'node:http'
-import busboy from 'busboy'
-import { HttpError } from '../errors.ts'
+import type { HttpError } from '../errors.ts'
 import { abortError, malformed } from './form-errors.ts'
-import { collectFiles, type FilePart, MAX_FILES, type StoredPart } from './form-files.ts'
+import { collectFiles, type FilePart, type StoredPart } from './form-files.ts'
+import { createParser, type FormParser, MAX_FIELDS } from './form-parser.ts'
 
 /** Maximum size of everything in a form except its files. */
 export const MAX_FORM_OVERHEAD_BYTES = 1_000_000
-const limits = {
-  ...{ files: MAX_FILES, fields: 32, parts: MAX_FILES + 40 },
-  ...{ fieldSize: 64 * 1024, fieldNameSize: 100 },
-}
-
-/** Emits the fields and files of a form. */
-export type FormParser = busboy.Busboy
 /** The text fields of a form by name. */
 export type Fields = Map<string, string>
 
@@ -65,26 +58,7 @@ function collectFields(form: FormParser, reject: (error: HttpError) => void): Fi
     else fields.set(name, value)
   })
   for (const event of ['fieldsLimit', 'partsLimit'] as const) {
-    form.once(event, () => reject(malformed(`too many fields (limit ${limits.fields})`)))
+    form.once(event, () => reject(malformed(`too many fields (limit ${MAX_FIELDS})`)))
   }
   return fields
-}
-
-function createParser({ headers }: IncomingMessage, maxFileBytes: number) {
-  const [type = ''] = (headers['content-type'] ?? '').split(';')
-  if (type.trim().toLowerCase() !== 'multipart/form-data') {
-    throw new HttpError(
-      415,
-      'UNSUPPORTED_MEDIA_TYPE',
-      'the request must have Content-Type: multipart/form-data',
-    )
-  }
-  try {
-    // RFC 7578, section 5.1: names are UTF-8 by default. The extra byte of fileSize detects files above the
-    // limit.
-    const options = { headers, defParamCharset: 'utf8' }
-    return busboy({ ...options, limits: { ...limits, fileSize: maxFileBytes + 1 } })
-  } catch (error) {
-    throw malformed(error instanceof Error ? error.message : 'the boundary is missing')
-  }
 }

@@ -1,0 +1,39 @@
+import type { IncomingMessage } from 'node:http'
+import busboy from 'busboy'
+import { HttpError } from '../errors.ts'
+import { malformed } from './form-errors.ts'
+
+/** Maximum number of files in one form, as in one batch of createUploads. */
+export const MAX_FILES = 100
+/** Maximum number of text fields in one form. */
+export const MAX_FIELDS = 32
+const limits = {
+  ...{ files: MAX_FILES, fields: MAX_FIELDS, parts: MAX_FILES + MAX_FIELDS + 8 },
+  ...{ fieldSize: 64 * 1024, fieldNameSize: 100 },
+}
+
+/** Emits the fields and files of a form. */
+export type FormParser = busboy.Busboy
+
+/**
+ * Returns a parser of the body of `req`, which reports files of more than `maxFileBytes` bytes. Throws
+ * HttpError (400, 415).
+ */
+export function createParser({ headers }: IncomingMessage, maxFileBytes: number): FormParser {
+  const [type = ''] = (headers['content-type'] ?? '').split(';')
+  if (type.trim().toLowerCase() !== 'multipart/form-data') {
+    throw new HttpError(
+      415,
+      'UNSUPPORTED_MEDIA_TYPE',
+      'the request must have Content-Type: multipart/form-data',
+    )
+  }
+  try {
+    // RFC 7578, section 5.1: names are UTF-8 by default. The extra byte of fileSize detects files above the
+    // limit.
+    const options = { headers, defParamCharset: 'utf8' }
+    return busboy({ ...options, limits: { ...limits, fileSize: maxFileBytes + 1 } })
+  } catch (error) {
+    throw malformed(error instanceof Error ? error.message : 'the boundary is missing')
+  }
+}
