@@ -9,6 +9,7 @@ import { closeAfter, drainRequest, limitBodyTime } from './connections.ts'
 import { allowOrigin, isPreflight } from './cors.ts'
 import { endStalledResponses } from './download/stalled-responses.ts'
 import { HttpError, sendError } from './errors.ts'
+import { continueWhenRead } from './expect-continue.ts'
 import { createAddressLimits } from './limits/address-limits.ts'
 import { createAuthFailureLog } from './limits/auth-failures.ts'
 import { createRateLimits } from './limits/rate-limits.ts'
@@ -62,10 +63,12 @@ export function createHttpServer(
   let closing = false
   let drained: Promise<void> | undefined
 
-  const server = createServer(timeouts, (req, res) => {
+  const receive = (req: IncomingMessage, res: ServerResponse) => {
     const requestId = requestIdOf(req)
     void duringRequest(requestId, () => serve(req, res, requestId))
-  })
+  }
+  const server = createServer(timeouts, receive)
+  continueWhenRead(server, receive)
 
   server.on('connection', addresses.admitConnection)
 
