@@ -19,7 +19,7 @@ import { createToken, invite, type Person, unbindToken } from '../../support/dat
 import { openStream } from '../../support/network/events.ts'
 import { OFFSET_TYPE } from '../../support/network/tus.ts'
 import { startTestServer, type TestServer } from '../../support/servers/test-server.ts'
-import { timingRetries } from '../../support/timed.ts'
+import { expectFast, timingRetries } from '../../support/timed.ts'
 
 let holdall: TestServer
 let workspaceId: string
@@ -227,25 +227,21 @@ describe('S12: a removed member', () => {
     expect(await status((made as any).downloadUrl)).toBe(404)
   })
 
-  test(
-    'receives no more events within a second, on many streams at once',
-    timingRetries,
-    async () => {
-      const query = `subscription { workspaceChanges(workspaceId: "${workspaceId}") { ... on ChangeBatch { cursor changes { __typename } } ... on UserError { code } } }`
-      const streams = await Promise.all(
-        Array.from({ length: 10 }, () => openStream(holdall, query, {}, ann)),
-      )
-      for (const stream of streams) await stream.next()
-      await removeUnbound()
-      const removedAt = performance.now()
-      await createFolder(holdall, { workspaceId, name: 'secret' })
-      for (const stream of streams) {
-        expect((await stream.next(1000))?.data.data.workspaceChanges).toEqual({ code: 'NOT_FOUND' })
-        expect((await stream.next(1000))?.event).toBe('complete')
-      }
-      expect(performance.now() - removedAt).toBeLessThan(1000)
-    },
-  )
+  test('receives no more events at once, on many streams', timingRetries, async () => {
+    const query = `subscription { workspaceChanges(workspaceId: "${workspaceId}") { ... on ChangeBatch { cursor changes { __typename } } ... on UserError { code } } }`
+    const streams = await Promise.all(
+      Array.from({ length: 10 }, () => openStream(holdall, query, {}, ann)),
+    )
+    for (const stream of streams) await stream.next()
+    await removeUnbound()
+    const removedAt = performance.now()
+    await createFolder(holdall, { workspaceId, name: 'secret' })
+    for (const stream of streams) {
+      expect((await stream.next(1000))?.data.data.workspaceChanges).toEqual({ code: 'NOT_FOUND' })
+      expect((await stream.next(1000))?.event).toBe('complete')
+    }
+    await expectFast(holdall, performance.now() - removedAt, 300)
+  })
 
   test('is cut off from running downloads within five seconds, while others continue', async () => {
     const bytes = Buffer.alloc(24_000_000, 'x')

@@ -73,7 +73,11 @@ const mutations = Object.values(schema.getMutationType()?.getFields() ?? {})
 const slots = mutations
   .flatMap(({ name, args: [input] }) =>
     input
-      ? slotsOf(input.type, name).map((slot) => ({ ...slot, field: name, type: String(input.type) }))
+      ? slotsOf(input.type, name).map((slot) => ({
+          ...slot,
+          field: name,
+          type: String(input.type),
+        }))
       : [],
   )
   .filter(({ name }) => !ignored.includes(name))

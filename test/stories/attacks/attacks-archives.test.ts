@@ -72,7 +72,9 @@ async function refusalOf(bytes: Uint8Array): Promise<string> {
   target ??= await createFolder(holdall, { workspaceId, name: 'target' })
   const { id } = target
   const uploadId = await uploaded(bytes)
-  const { code } = await unchanged(uploadId, () => expectWithin(() => importing(uploadId, id)))
+  const { code } = await unchanged(uploadId, () =>
+    expectWithin(holdall, () => importing(uploadId, id)),
+  )
   expect(globSync('holdall-import-*', { cwd: tmpdir() })).toEqual([])
   return code
 }

@@ -234,7 +234,7 @@ describe('S36: metadata has 64 KiB at most', () => {
   ])('and never %s', async (_, values) => {
     const query =
       'mutation ($m: JSONObject) { createFolder(input: { workspaceId: "x", name: "x", metadata: $m }) { __typename } }'
-    const { status } = await expectWithin(() => send(query, `{"m":${values}}`))
+    const { status } = await expectWithin(holdall, () => send(query, `{"m":${values}}`))
     expect(status).toBe(400)
   })
 })
