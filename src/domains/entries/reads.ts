@@ -211,4 +211,5 @@ export function subtreeOf(
 }
 type PathKeyRange = { from?: string | undefined; to?: string | undefined }
 
-const isEntryId = (id: string) => ['fld', 'file'].includes(idPrefix(id) ?? '')
+/** Returns whether the id has the form of an id of an entry. */
+export const isEntryId = (id: string) => ['fld', 'file'].includes(idPrefix(id) ?? '')

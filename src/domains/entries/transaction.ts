@@ -1,6 +1,6 @@
 import type { ServiceContext, TxContext } from '../../context.ts'
 import { inWorkspaceTransaction } from '../workspaces/transaction.ts'
-import { type EntryRef, entriesById } from './reads.ts'
+import { type EntryRef, entriesById, isEntryId } from './reads.ts'
 
 /** Runs `fn` like inWorkspaceTransaction, with the workspaces of these entries locked. */
 export async function inEntryTransaction<T>(
@@ -11,9 +11,10 @@ export async function inEntryTransaction<T>(
   return inWorkspaceTransaction(ctx, await workspacesOf(ctx, refs), fn)
 }
 
-async function workspacesOf({ db }: ServiceContext, refs: readonly EntryRef[]) {
-  const ids = refs.flatMap(({ id }) => id ?? [])
+/** Returns one id for each entry, empty if it does not exist, so that this takes as long as a hidden one. */
+async function workspacesOf({ db }: ServiceContext, refs: readonly EntryRef[]): Promise<string[]> {
+  const ids = refs.flatMap(({ id }) => (id && isEntryId(id) ? id : []))
   const entries = ids.length > 0 ? await entriesById(db, ids) : []
   const named = refs.flatMap(({ path }) => path?.workspaceId ?? [])
-  return [...new Set([...named, ...entries.flatMap((entry) => entry?.workspaceId ?? [])])]
+  return [...named, ...entries.map((entry) => entry?.workspaceId ?? '')]
 }

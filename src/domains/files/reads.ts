@@ -42,7 +42,7 @@ export function versionsList(db: Db, fileId: string): List<VersionRow> {
  * Id to look up if the version does not exist, so that the response takes as long as for an inaccessible
  * version.
  */
-const NONEXISTENT_FILE_ID = `file_${'0'.repeat(32)}`
+export const NONEXISTENT_FILE_ID = `file_${'0'.repeat(32)}`
 
 /** Returns a version with its file, authorised like requireEntry. Throws NotFound and Forbidden. */
 export async function requireVersion(

@@ -19,7 +19,7 @@ import { addTags } from '../tags/writes.ts'
 import { addUsed } from '../workspaces/writes.ts'
 import { addReference, type Blob, dropReferences } from './blobs.ts'
 import { kindOf, type Media } from './media.ts'
-import { requireVersion, type VersionRow, versionsById } from './reads.ts'
+import { NONEXISTENT_FILE_ID, requireVersion, type VersionRow, versionsById } from './reads.ts'
 
 type NewVersion = Media & {
   blob: Blob
@@ -236,7 +236,7 @@ async function inVersionTransaction<T>(
   fn: (ctx: TxContext) => Promise<T>,
 ): Promise<T> {
   const [version] = await versionsById(ctx.db, [versionId])
-  return inEntryTransaction(ctx, version ? [{ id: version.fileId }] : [], fn)
+  return inEntryTransaction(ctx, [{ id: version?.fileId ?? NONEXISTENT_FILE_ID }], fn)
 }
 
 async function requireLiveVersion(ctx: TxContext, versionId: string) {

@@ -8,8 +8,7 @@ import { InvalidInput } from '../../errors/input.ts'
 import { record } from '../activity/writes.ts'
 import { checkName } from '../entries/rules.ts'
 import { toWrite } from '../entries/writes.ts'
-import { requireAccess } from '../workspaces/reads.ts'
-import { memberWorkspaces } from '../workspaces/transaction.ts'
+import { memberWorkspaces, requireAccess } from '../workspaces/reads.ts'
 import { reserve } from '../workspaces/writes.ts'
 import { enqueueConfirm } from './confirm/pending-confirms.ts'
 import { checkUploadLimits } from './create/limits.ts'
@@ -27,7 +26,7 @@ const IDEMPOTENCY_TTL_MS = 24 * 3_600_000
  * InvalidState for a folder in the trash.
  */
 export async function createUpload(ctx: ServiceContext, input: NewUpload): Promise<UploadRow> {
-  const own = await memberWorkspaces(ctx, [input.workspaceId])
+  const own = await memberWorkspaces(ctx.db, ctx.viewer, [input.workspaceId])
   const upload = await inBatchedTransaction(ctx, own, (s) => prepareUpload(s, input))
   await stageUpload(ctx, upload)
   return upload

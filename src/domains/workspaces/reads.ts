@@ -130,6 +130,27 @@ export async function workspaceIdBySlug(db: Db, slug: string): Promise<string | 
   return row?.id ?? null
 }
 
+/**
+ * Returns those of the workspaces in which the viewer is a member, which a request may lock: a stranger could
+ * otherwise hold up their writers, and see from the time whether they exist.
+ */
+export async function memberWorkspaces(
+  db: Db,
+  viewer: Viewer,
+  ids: readonly string[],
+): Promise<string[]> {
+  if (!viewer || ids.length === 0) return []
+  return (await memberships(db, viewer.userId, ids)).map(({ workspaceId }) => workspaceId)
+}
+
+const memberships = prepared((db, userId: string, ids: readonly string[]) =>
+  db
+    .selectFrom('members')
+    .select('workspaceId')
+    .where('userId', '=', userId)
+    .where('workspaceId', 'in', ids),
+)
+
 /** Returns the role of a user in a workspace, or null if they are not a member. */
 export async function roleOf(db: Db | Tx, userId: string, workspaceId: string) {
   const row = await db
