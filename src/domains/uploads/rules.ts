@@ -1,6 +1,7 @@
 import type { Row, UploadStatus } from '../../database/tables.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { ChecksumMismatch, FileTooLarge, SizeMismatch } from '../../errors/uploads.ts'
+import { describeUnstorable } from '../../names.ts'
 
 export type UploadRow = Row<'uploads'>
 
@@ -103,9 +104,18 @@ export function parseMediaTypeHint(hint: string): string | null {
   return (hint.split(';')[0] ?? '').trim().toLowerCase()
 }
 
+/**
+ * Returns the key. Throws InvalidInput unless it has 1 to 255 characters that the databases store unchanged:
+ * others could make two keys equal.
+ */
 export function checkIdempotencyKey(key: string): string {
-  if (key.length >= 1 && key.length <= 255) return key
-  throw new InvalidInput({ path: ['idempotencyKey'], message: 'must have 1 to 255 characters' })
+  const path = ['idempotencyKey']
+  if (key.length < 1 || key.length > 255) {
+    throw new InvalidInput({ path, message: 'must have 1 to 255 characters' })
+  }
+  const unstorable = describeUnstorable(key)
+  if (unstorable) throw new InvalidInput({ path, message: `key contains ${unstorable}` })
+  return key
 }
 
 /** Throws SizeMismatch if the client expects another size. */

@@ -210,6 +210,8 @@ test('createUpload refuses what cannot become a file, and leaves nothing behind'
     [{ sha256: 'ABC' }, { code: 'INVALID_INPUT', path: ['sha256'] }],
     [{ tags: ['x'.repeat(65)] }, { code: 'INVALID_INPUT', path: ['tags'] }],
     [{ idempotencyKey: '' }, { code: 'INVALID_INPUT', path: ['idempotencyKey'] }],
+    [{ idempotencyKey: 'a\ud83d' }, { code: 'INVALID_INPUT', path: ['idempotencyKey'] }],
+    [{ idempotencyKey: 'a\0' }, { code: 'INVALID_INPUT', path: ['idempotencyKey'] }],
     [{ folderId: elsewhere.id }, { code: 'NOT_FOUND' }],
     [{ folderId: fileId }, { code: 'INVALID_STATE' }],
     [{ versionOf: rootId }, { code: 'INVALID_STATE' }],
