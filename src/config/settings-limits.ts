@@ -10,7 +10,7 @@ export const limitSettings = {
   }),
   MAX_FORM_BYTES: setting({
     description:
-      'Maximum size of a file in POST /files, in bytes; use createUpload for larger files.',
+      'Maximum size of all files of a form in POST /files, in bytes; use createUpload for larger files.',
     default: '500000000 (500 MB)',
     expected: `a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
     schema: wholeNumber(1, Number.MAX_SAFE_INTEGER).default(500_000_000),

@@ -8,11 +8,20 @@ import { presign } from './presigned-redirect.ts'
 import type { ResolvedDownload } from './resolve-download.ts'
 import { createFileResponse } from './send-file.ts'
 
-/** The Accept header of a client that wants JSON and would not accept the bytes of any file. */
-const JSON_ONLY = /^\s*application\/json\s*(?:;[^,]*)?$/i
+const NOT_ACCEPTED = /^q=0(\.0*)?$/
 
-/** Reports whether a download request asks for the URL of the bytes as JSON instead of the bytes. */
-export const wantsLocation = ({ headers }: IncomingMessage) => JSON_ONLY.test(headers.accept ?? '')
+/**
+ * Reports whether a download request asks for the URL of the bytes as JSON instead of the bytes: it accepts
+ * JSON and no other type. Many clients accept JSON beside any other type.
+ */
+export function wantsLocation({ headers: { accept = '' } }: IncomingMessage): boolean {
+  const [type, ...parameters] = accept
+    .toLowerCase()
+    .split(';')
+    .map((word) => word.trim())
+  if (type !== 'application/json' || accept.includes(',')) return false
+  return !parameters.some((parameter) => NOT_ACCEPTED.test(parameter))
+}
 
 type Locating = {
   req: IncomingMessage

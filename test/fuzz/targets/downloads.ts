@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { BYTES, type FuzzServer } from '../fuzz-server.ts'
 import { headerSafe, mutated, numeral, text } from '../inputs/texts.ts'
 import type { Subject } from '../runs.ts'
-import { assertInvariant, checkResponse } from '../verify-answer.ts'
+import { assertInvariant, checkResponse, parseJson } from '../verify-answer.ts'
 import { type FuzzResponse, type Headers, sendRequest } from '../wire.ts'
 
 const spec = fc
@@ -24,6 +24,7 @@ const accepts = fc.constantFrom(
   '*/*',
   'text/html',
   'application/json;q=0',
+  'application/json',
   'image/*;q=0.5, */*;q=0.1',
   ', ,',
   'a/b;q=9',
@@ -130,6 +131,11 @@ export const downloads: Subject<Download> = {
 }
 
 function checkBody({ status, headers, body }: FuzzResponse) {
+  // Accept: application/json asks for the URL of the bytes.
+  if (status === 200 && headers['content-type']?.startsWith('application/json')) {
+    const { url } = parseJson(body)
+    return assertInvariant(URL.canParse(url), 'the JSON has no URL')
+  }
   if (status === 200) return assertInvariant(body.equals(BYTES), 'the body is not the file')
   if (status === 304) return assertInvariant(body.length === 0, 'a 304 with a body')
   if (status !== 206) return
