@@ -61,6 +61,17 @@ export function loader<R>(load: Load<R>) {
   return Object.assign(loadOne, { prime })
 }
 
+/** Loads a row that another row refers to with a foreign key. Throws Error if it does not exist. */
+export async function loadOrThrow<R>(
+  load: (context: Context, id: string) => Promise<R | null>,
+  context: Context,
+  id: string,
+): Promise<R> {
+  const row = await load(context, id)
+  if (row === null) throw new Error(`${id} does not exist`)
+  return row
+}
+
 /**
  * Registers a type with node(id:) by its id prefix. `load` must return null for rows that the viewer may not
  * see.

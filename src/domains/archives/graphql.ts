@@ -12,7 +12,7 @@ import {
 import { builder } from '../../graphql/builder.ts'
 import { workspaceMutation } from '../activity/graphql.ts'
 import { FolderRef, NameConflictEnum } from '../entries/inputs.ts'
-import type { EntryRow } from '../entries/reads.ts'
+import type { FolderRow } from '../entries/reads.ts'
 import { SignedUrl } from '../files/graphql.ts'
 import { Folder } from '../folders/graphql.ts'
 import { requireRead } from '../workspaces/graphql.ts'
@@ -70,7 +70,7 @@ workspaceMutation('importArchive', {
     }),
   }),
   payload: builder
-    .objectRef<{ folder: EntryRow; entryCount: number }>('ImportArchivePayload')
+    .objectRef<{ folder: FolderRow; entryCount: number }>('ImportArchivePayload')
     .implement({
       description: 'The result of importArchive.',
       fields: (t) => ({

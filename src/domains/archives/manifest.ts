@@ -45,13 +45,13 @@ export function manifestEntry({ entry, path, tags, versions }: TreeItem): Manife
     createdAt: new Date(createdAt).toISOString(),
     updatedAt: new Date(updatedAt).toISOString(),
   }
-  if (kind === 'folder') return common
+  if (entry.kind === 'folder') return common
   const current = versions.find((version) => version.id === entry.versionId)
   return {
     ...common,
     size: entry.size,
     mediaType: current?.mediaType ?? 'application/octet-stream',
-    sha256: entry.sha256 ?? '',
+    sha256: entry.sha256,
     versions: versions.map((version) => ({
       number: version.number,
       size: version.size,

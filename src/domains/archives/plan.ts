@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Db } from '../../database/database.ts'
-import type { EntryRow } from '../entries/reads.ts'
+import type { FolderRow } from '../entries/reads.ts'
 import { createTempFile, createTempFolder, type TempFile } from './import/temp-file.ts'
 import { MANIFEST_HEAD, MANIFEST_TAIL, type ManifestEntry, manifestEntry } from './manifest.ts'
 import { type TreeItem, treeBelow } from './tree.ts'
@@ -33,7 +33,7 @@ const MAX_ATTEMPTS = 3
  * the number of entries, and changes during the download do not affect the archive. If the tree changes
  * during the scan, scans it again, up to MAX_ATTEMPTS times in total.
  */
-export async function planArchive(db: Db, root: EntryRow): Promise<ArchivePlan> {
+export async function planArchive(db: Db, root: FolderRow): Promise<ArchivePlan> {
   for (let attempt = 1; ; attempt++) {
     const before = await lastSeq(db, root)
     const plan = await planOnce(db, root)
@@ -42,7 +42,7 @@ export async function planArchive(db: Db, root: EntryRow): Promise<ArchivePlan> 
   }
 }
 
-async function lastSeq(db: Db, { workspaceId }: EntryRow): Promise<number> {
+async function lastSeq(db: Db, { workspaceId }: FolderRow): Promise<number> {
   const row = await db
     .selectFrom('workspaces')
     .select('lastSeq')
@@ -51,7 +51,7 @@ async function lastSeq(db: Db, { workspaceId }: EntryRow): Promise<number> {
   return row.lastSeq
 }
 
-async function planOnce(db: Db, root: EntryRow): Promise<ArchivePlan> {
+async function planOnce(db: Db, root: FolderRow): Promise<ArchivePlan> {
   await using opened = new AsyncDisposableStack()
   const { dir } = opened.use(await createTempFolder('holdall-archive-'))
   const members = opened.use(await createTempFile(join(dir, 'members')))

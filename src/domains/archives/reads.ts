@@ -1,14 +1,14 @@
 import type { ServiceContext } from '../../context.ts'
 import { NotFound } from '../../errors/access.ts'
 import { type ArchiveLink, signArchive } from '../../signing/signed-links.ts'
-import { type EntryRow, entryById } from '../entries/reads.ts'
+import { type FolderRow, folderById } from '../entries/reads.ts'
 import { requireLinkCreator } from '../workspaces/reads.ts'
 import { memberName } from './zip/members.ts'
 
 /** Returns a signed link to the archive of a folder, valid until `expiresAt` in milliseconds since 1970. */
 export function archiveUrl(
   { publicUrl, signingKeys, viewer }: Pick<ServiceContext, 'publicUrl' | 'signingKeys' | 'viewer'>,
-  folder: EntryRow,
+  folder: FolderRow,
   expiresAt: number,
 ): string {
   const token = signArchive(signingKeys, {
@@ -20,7 +20,7 @@ export function archiveUrl(
 }
 
 /** Returns the file name of the archive of a folder. */
-export const archiveName = ({ name }: EntryRow) =>
+export const archiveName = ({ name }: FolderRow) =>
   `${name === '' ? 'files' : memberName(`x/${name}`).slice(2)}.zip`
 
 /**
@@ -30,8 +30,8 @@ export const archiveName = ({ name }: EntryRow) =>
 export async function requireArchived(
   ctx: ServiceContext,
   { folderId, tokenId }: ArchiveLink,
-): Promise<EntryRow> {
-  const folder = await entryById(ctx.db, folderId)
+): Promise<FolderRow> {
+  const folder = await folderById(ctx.db, folderId)
   if (!folder || folder.trashRootId !== null) throw new NotFound(folderId, 'nothing is here')
   await requireLinkCreator(ctx, folder.workspaceId, tokenId)
   return folder

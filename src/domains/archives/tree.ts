@@ -1,8 +1,9 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import type { Db } from '../../database/database.ts'
+import { batchesBy } from '../../database/query/batches.ts'
 import { fileKind, folderKind } from '../../database/query/entry-kinds.ts'
 import { prefixUpperBound } from '../../names.ts'
-import type { EntryRow } from '../entries/reads.ts'
+import { type EntryRow, type FolderRow, selectEntries } from '../entries/reads.ts'
 import type { VersionRow } from '../files/reads.ts'
 import { tagsOfEntries } from '../tags/reads.ts'
 
@@ -22,19 +23,19 @@ const BATCH_SIZE = 500
  * Yields all live entries below `root`: each folder, followed by its files sorted by name. Yields to the
  * event loop between batches.
  */
-export async function* treeBelow(db: Db, root: EntryRow): AsyncGenerator<TreeItem> {
-  const pathBelow = (path: string) => path.slice(root.path ? root.path.length + 1 : 0)
+export async function* treeBelow(db: Db, root: FolderRow): AsyncGenerator<TreeItem> {
+  const pathBelow = (path: string) => path.slice(root.path === '' ? 0 : root.path.length + 1)
   for await (const folders of folderBatches(db, root)) {
     const tags = await tagNames(db, folders)
     for (const [i, folder] of folders.entries()) {
-      const path = pathBelow(folder.path ?? '')
+      const path = pathBelow(folder.path)
       if (folder.id !== root.id) yield { entry: folder, path, tags: tags[i] ?? [], versions: [] }
       yield* filesIn(db, folder, path)
     }
   }
 }
 
-async function* filesIn(db: Db, folder: EntryRow, folderPath: string): AsyncGenerator<TreeItem> {
+async function* filesIn(db: Db, folder: FolderRow, folderPath: string): AsyncGenerator<TreeItem> {
   for await (const files of fileBatches(db, folder)) {
     const tags = await tagNames(db, files)
     const versions = await versionsOf(db, files)
@@ -42,49 +43,36 @@ async function* filesIn(db: Db, folder: EntryRow, folderPath: string): AsyncGene
       const path = folderPath === '' ? entry.name : `${folderPath}/${entry.name}`
       yield { entry, path, tags: tags[i] ?? [], versions: versions.get(entry.id) ?? [] }
     }
+    await yieldToEventLoop()
   }
 }
 
-async function* folderBatches(db: Db, { workspaceId, pathKey }: EntryRow) {
-  const start = pathKey ?? ''
-  let after: string | null = null
-  while (true) {
-    const rows: EntryRow[] = await db
-      .selectFrom('entries')
-      .selectAll()
-      .where('workspaceId', '=', workspaceId)
-      .where('kind', '=', folderKind)
-      .where('pathKey', after === null ? '>=' : '>', after ?? start)
-      .where('pathKey', '<', prefixUpperBound(start))
-      .where('trashRootId', 'is', null)
+function folderBatches(db: Db, { workspaceId, pathKey }: FolderRow) {
+  const live = selectEntries(db)
+    .where('workspaceId', '=', workspaceId)
+    .where('kind', '=', folderKind)
+    .where('pathKey', '<', prefixUpperBound(pathKey))
+    .where('trashRootId', 'is', null)
+    .$castTo<FolderRow>()
+  return batchesBy('pathKey', BATCH_SIZE, (after) =>
+    live
+      .where('pathKey', after === '' ? '>=' : '>', after || pathKey)
       .orderBy('pathKey')
       .limit(BATCH_SIZE)
-      .execute()
-    if (rows.length > 0) yield rows
-    await yieldToEventLoop()
-    if (rows.length < BATCH_SIZE) return
-    after = rows.at(-1)?.pathKey ?? null
-  }
+      .execute(),
+  )
 }
 
-async function* fileBatches(db: Db, folder: EntryRow) {
-  let after = ''
-  while (true) {
-    const rows: EntryRow[] = await db
-      .selectFrom('entries')
-      .selectAll()
+const fileBatches = (db: Db, folder: FolderRow) =>
+  batchesBy('nameKey', BATCH_SIZE, (after) =>
+    selectEntries(db)
       .where('parentId', '=', folder.id)
       .where('kind', '=', fileKind)
       .where('nameKey', '>', after)
       .orderBy('nameKey')
       .limit(BATCH_SIZE)
-      .execute()
-    if (rows.length > 0) yield rows
-    await yieldToEventLoop()
-    if (rows.length < BATCH_SIZE) return
-    after = rows.at(-1)?.nameKey ?? ''
-  }
-}
+      .execute(),
+  )
 
 async function tagNames(db: Db, entries: EntryRow[]): Promise<string[][]> {
   const tags = await tagsOfEntries(

@@ -3,7 +3,7 @@ import { SyncCursorExpired } from '../../errors/input.ts'
 import { eventsAfter, lastSeqOf } from '../activity/reads.ts'
 import type { ActivityAction } from '../activity/rules.ts'
 import type { SyncPosition } from '../activity/sync-cursor.ts'
-import { type EntryRow, entriesById, trashRootOf } from '../entries/reads.ts'
+import { type EntryRow, entriesWithParents, trashRootOf } from '../entries/reads.ts'
 import type { AccessibleWorkspace } from '../workspaces/reads.ts'
 import { type Change, changedEntryId, type Event, isRelevant, positionAfter } from './events.ts'
 import { uploadsBySeq } from './uploads.ts'
@@ -59,26 +59,20 @@ type State = Awaited<ReturnType<typeof loadState>>
  */
 async function loadState({ db, workspace }: ReadContext, events: Event[]) {
   const isMember = workspace.viewerRole !== null
-  const live = await loadLive(db, new Set(events.flatMap((event) => changedEntryId(event) ?? [])))
+  const changedIds = events.flatMap((event) => changedEntryId(event) ?? [])
+  const live = await loadLive(db, changedIds)
   // Only members see uploads, as in Workspace.uploads.
   const uploads = isMember ? await uploadsBySeq(db, events) : new Map()
   return { events, isMember, live, uploads, lastSeq: await lastSeqOf(db, workspace.id) }
 }
 
 /** Returns the entries among `ids` that exist and are not in the trash, by id. */
-async function loadLive(db: Db, ids: Set<string>): Promise<Map<string, EntryRow>> {
-  if (ids.size === 0) return new Map()
-  const entries = (await entriesById(db, [...ids])).filter((entry) => entry !== null)
-  const parentIds = new Set(
-    entries.flatMap(({ kind, parentId }) => (kind === 'file' && parentId) || []),
+async function loadLive(db: Db, ids: string[]): Promise<Map<string, EntryRow>> {
+  const live = (await entriesWithParents(db, ids)).filter(
+    ({ entry, parent }) =>
+      trashRootOf(entry, parent) === null && (entry.kind === 'folder' || parent),
   )
-  const parents = parentIds.size > 0 ? await entriesById(db, [...parentIds]) : []
-  const byId = new Map(parents.map((parent) => [parent?.id, parent]))
-  const live = entries.filter((entry) => {
-    const parent = byId.get(entry.parentId ?? '') ?? null
-    return trashRootOf(entry, parent) === null && (entry.kind === 'folder' || parent)
-  })
-  return new Map(live.map((entry) => [entry.id, entry]))
+  return new Map(live.map(({ entry }) => [entry.id, entry]))
 }
 
 function changesOf(event: Event, { live, uploads, isMember }: State): Change[] {

@@ -7,13 +7,19 @@ import { prefixUpperBound } from '../../names.ts'
 import { eventsAfter, lastSeqOf } from '../activity/reads.ts'
 import type { ActivityAction } from '../activity/rules.ts'
 import type { Scan, ScanPosition, SyncPosition } from '../activity/sync-cursor.ts'
-import { type EntryRow, entryById } from '../entries/reads.ts'
+import {
+  type EntryRow,
+  type FileRow,
+  type FolderRow,
+  folderById,
+  selectEntries,
+} from '../entries/reads.ts'
 import type { WorkspaceRow } from '../workspaces/reads.ts'
 import type { Change } from './events.ts'
 
 type ReadContext = { db: Db; workspace: WorkspaceRow }
 type ReadResult = { changes: Change[]; position: SyncPosition }
-type ScanRoot = { root: EntryRow; action: ActivityAction | null }
+type ScanRoot = { root: FolderRow; action: ActivityAction | null }
 
 /**
  * Continues the scan of a position for at most `limit` entries: folders in the order of their paths, each
@@ -43,13 +49,13 @@ const toUpserted = (entry: EntryRow, action: ActivityAction | null): Change => (
 
 /** Returns the folder to scan, or null if it no longer exists or is in the trash. */
 async function scanRootOf(db: Db, { id, rootId }: WorkspaceRow, { of }: Scan, seq: number) {
-  if (of === 'workspace') return toScanRoot(await entryById(db, rootId), null)
+  if (of === 'workspace') return toScanRoot(await folderById(db, rootId), null)
   const [event] = await eventsAfter(db, id, seq - 1, 1)
   if (event?.seq !== seq) throw new SyncCursorExpired()
-  return toScanRoot(await entryById(db, event.entryId ?? ''), event.action as ActivityAction)
+  return toScanRoot(await folderById(db, event.entryId), event.action as ActivityAction)
 }
 
-const toScanRoot = (root: EntryRow | null, action: ActivityAction | null): ScanRoot | null =>
+const toScanRoot = (root: FolderRow | null, action: ActivityAction | null): ScanRoot | null =>
   root && root.trashRootId === null ? { root, action } : null
 
 /** Returns the next entries of a scan and the position after them; `at` is null at the end. */
@@ -86,8 +92,8 @@ async function* entriesBelow(
 
 async function* filesIn(
   db: Db,
-  root: EntryRow,
-  folder: EntryRow,
+  root: FolderRow,
+  folder: FolderRow,
   after: ScanPosition['file'],
   limit: number,
 ): AsyncGenerator<ScannedEntry> {
@@ -98,46 +104,43 @@ async function* filesIn(
 }
 
 /** Returns the current folder of a scan, or null if it has moved or no longer exists. */
-async function currentFolder(db: Db, root: EntryRow, at: ScanPosition | null) {
-  const folder = at ? await entryById(db, at.folderId) : null
+async function currentFolder(db: Db, root: FolderRow, at: ScanPosition | null) {
+  const folder = await folderById(db, at?.folderId)
   if (!at || !folder || folder.trashRootId !== null) return null
-  const isBelow =
-    folder.workspaceId === root.workspaceId && folder.pathKey?.startsWith(root.pathKey ?? '')
+  const isBelow = folder.workspaceId === root.workspaceId && folder.pathKey.startsWith(root.pathKey)
   return isBelow && pathMarkOf(root, folder) === at.mark ? { folder, at } : null
 }
 
-const foldersAfter = (db: Db, root: EntryRow, folder: EntryRow, limit: number) =>
-  db
-    .selectFrom('entries')
-    .selectAll()
+const foldersAfter = (db: Db, root: FolderRow, folder: FolderRow, limit: number) =>
+  selectEntries(db)
     .where('workspaceId', '=', root.workspaceId)
     .where('kind', '=', folderKind)
-    .where('pathKey', '>', folder.pathKey ?? '')
-    .where('pathKey', '<', prefixUpperBound(root.pathKey ?? ''))
+    .where('pathKey', '>', folder.pathKey)
+    .where('pathKey', '<', prefixUpperBound(root.pathKey))
     .where('trashRootId', 'is', null)
     .orderBy('pathKey')
     .limit(limit)
+    .$castTo<FolderRow>()
     .execute()
 
 /** Returns the files of a folder in the order of their creation, which a rename does not change. */
-function filesAfter(db: Db, folder: EntryRow, file: ScanPosition['file'], limit: number) {
-  const bound = (['createdAt', 'id'] as const).map((as) => ({
-    key: { column: as, as, direction: 'asc' as const, numeric: as === 'createdAt' },
-    value: file?.[as] ?? null,
-  }))
-  return db
-    .selectFrom('entries')
-    .selectAll()
+function filesAfter(db: Db, folder: FolderRow, file: ScanPosition['file'], limit: number) {
+  const files = selectEntries(db)
     .where('parentId', '=', folder.id)
     .where('kind', '=', fileKind)
-    .$if(file !== null, (q) => q.where(afterRow(bound)))
     .orderBy('createdAt')
     .orderBy('id')
     .limit(limit)
-    .execute()
+    .$castTo<FileRow>()
+  if (file === null) return files.execute()
+  const bound = (['createdAt', 'id'] as const).map((as) => ({
+    key: { column: as, as, direction: 'asc' as const, numeric: as === 'createdAt' },
+    value: file[as],
+  }))
+  return files.where(afterRow(bound)).execute()
 }
 
-type PathEntry = Pick<EntryRow, 'id' | 'pathKey'>
+type PathEntry = Pick<FolderRow, 'id' | 'pathKey'>
 
 /** Returns the position in a scan of `root` after a folder and, with `file`, after that file in it. */
 const scanPositionOf = (
@@ -156,6 +159,6 @@ const scanPositionOf = (
  */
 const pathMarkOf = (root: PathEntry, folder: PathEntry) =>
   createHash('sha256')
-    .update((folder.pathKey ?? '').slice((root.pathKey ?? '').length))
+    .update(folder.pathKey.slice(root.pathKey.length))
     .digest('base64url')
     .slice(0, 8)

@@ -85,7 +85,7 @@ const hasCorrectPath = ({
   trashRootId,
   ...parent
 }: EntryWithParent) =>
-  path === childPath({ path: parent.parentPath, pathKey: null }, name) &&
+  path === childPath({ path: parent.parentPath ?? '' }, name) &&
   pathKey === `${parent.parentPathKey ?? ''}${nameKey}/` &&
   trashRootId === parent.parentTrashRootId
 

@@ -13,7 +13,7 @@ import type { Context } from '../../graphql/context.ts'
 import { asValue, NameConflictError, StaleRevisionError, UserError } from '../../graphql/errors.ts'
 import { listCost, maxPageSize, pageCost } from '../../graphql/limits/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
-import { loader, Node, nullIfDenied } from '../../graphql/nodes.ts'
+import { loader, loadOrThrow, Node, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { workspaceMutation } from '../activity/graphql.ts'
@@ -50,8 +50,12 @@ import {
   type EntryRow,
   entriesById,
   entryByPath,
+  type FileRow,
+  type FolderRow,
+  isTrashed,
   pathOf,
   requireEntry,
+  type TrashedRow,
   trashRootOf,
 } from './reads.ts'
 import { checkFilter } from './rules.ts'
@@ -63,17 +67,23 @@ import { updateEntry } from './writes.ts'
 /** Loads an entry by id, for a field of a type that the viewer may already see. Does not check access. */
 export const loadEntry = loader((ids, { db }) => entriesById(db, ids))
 
+type Load<E extends EntryRow> = (context: Context, id: string) => Promise<E | null>
+/** Loads an entry like loadEntry. The id must be that of a file, such as the fileId of a version. */
+export const loadFile = loadEntry as Load<FileRow>
+/** Loads an entry like loadEntry. The id must be that of a folder, such as a parentId. */
+export const loadFolder = loadEntry as Load<FolderRow>
+
 /**
  * Returns the folder that contains an entry, or null for a workspace root and for a directly trashed entry.
  */
 export const loadParent = ({ parentId }: EntryRow, context: Context) =>
-  parentId === null ? null : loadEntry(context, parentId)
+  parentId === null ? null : loadFolder(context, parentId)
 
 /**
  * Returns the folders above an entry, root first. The loader batches each level over all entries of the
  * request.
  */
-export async function loadAncestors(entry: EntryRow, context: Context): Promise<EntryRow[]> {
+export async function loadAncestors(entry: EntryRow, context: Context): Promise<FolderRow[]> {
   const parent = await loadParent(entry, context)
   return parent ? [...(await loadAncestors(parent, context)), parent] : []
 }
@@ -89,13 +99,12 @@ async function visibleEntry(id: string, context: Context) {
   return entry
 }
 
-const TrashInfo = builder.objectRef<EntryRow>('TrashInfo').implement({
+const TrashInfo = builder.objectRef<TrashedRow>('TrashInfo').implement({
   description: 'When, by whom and from where an entry was moved to the trash.',
   fields: (t) => ({
-    trashedAt: t.field({
+    trashedAt: t.expose('trashedAt', {
       type: 'DateTime',
       description: 'When the entry was moved to the trash.',
-      resolve: ({ trashedAt }) => trashedAt ?? 0,
     }),
     trashedBy: t.field({
       type: User,
@@ -103,9 +112,8 @@ const TrashInfo = builder.objectRef<EntryRow>('TrashInfo').implement({
       description: 'The user who moved the entry to the trash, or null if no user did.',
       resolve: ({ trashedBy }, _, context) => (trashedBy ? loadUser(context, trashedBy) : null),
     }),
-    originalPath: t.string({
+    originalPath: t.exposeString('originalPath', {
       description: 'Path of the entry when it was moved to the trash, without a leading slash.',
-      resolve: ({ originalPath }) => originalPath ?? '',
     }),
     purgeAt: t.field({
       type: 'DateTime',
@@ -113,7 +121,7 @@ const TrashInfo = builder.objectRef<EntryRow>('TrashInfo').implement({
       description:
         'When the entry is purged automatically, or null if the workspace keeps its trash indefinitely.',
       resolve: async ({ trashedAt, workspaceId }, _, context) =>
-        purgeAt(trashedAt ?? 0, (await loadWorkspace(context, workspaceId)) as WorkspaceRow),
+        purgeAt(trashedAt, await loadOrThrow(loadWorkspace, context, workspaceId)),
     }),
   }),
 })
@@ -130,7 +138,7 @@ export const Sharing = builder.objectRef<EntryRow>('Sharing').implement({
       type: VisibilityEnum,
       description: 'Visibility of the workspace of the entry.',
       resolve: async ({ workspaceId }, _, context) =>
-        ((await loadWorkspace(context, workspaceId)) as WorkspaceRow).visibility,
+        (await loadOrThrow(loadWorkspace, context, workspaceId)).visibility,
     }),
   }),
 })
@@ -144,8 +152,7 @@ export const Entry = builder.interfaceRef<EntryRow>('Entry').implement({
     workspace: t.field({
       type: Workspace,
       description: 'The workspace that contains the entry.',
-      resolve: async ({ workspaceId }, _, context) =>
-        (await loadWorkspace(context, workspaceId)) as WorkspaceRow,
+      resolve: ({ workspaceId }, _, context) => loadOrThrow(loadWorkspace, context, workspaceId),
     }),
     name: t.exposeString('name', {
       description: 'Name of the entry, unique in its folder without regard to case.',
@@ -209,7 +216,8 @@ export const Entry = builder.interfaceRef<EntryRow>('Entry').implement({
       resolve: async (entry, _, context) => {
         const parent = entry.kind === 'file' ? await loadParent(entry, context) : null
         const rootId = trashRootOf(entry, parent)
-        return rootId ? loadEntry(context, rootId) : null
+        const root = rootId ? await loadEntry(context, rootId) : null
+        return root && isTrashed(root) ? root : null
       },
     }),
     sharing: t.field({

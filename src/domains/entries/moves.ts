@@ -11,6 +11,7 @@ import {
   childByKey,
   type EntryRef,
   type EntryRow,
+  type FolderRow,
   pathOf,
   requireLive,
   requireLiveFolder,
@@ -62,7 +63,7 @@ async function moveEntry(
   const pathColumns =
     entry.kind === 'folder' ? await updateSubtreePaths(ctx, entry, folder, name) : {}
   const { name: displayName, nameKey } = name
-  const moved = await bumpRevision(ctx, entry.id, {
+  const moved = await bumpRevision(ctx, entry, {
     name: displayName,
     nameKey,
     ...pathColumns,
@@ -80,7 +81,7 @@ async function moveEntry(
 }
 
 /** The entry to move, its current parent and its destination. */
-export type ResolvedMove = { entry: EntryRow; parent: EntryRow; folder: EntryRow }
+export type ResolvedMove = { entry: EntryRow; parent: FolderRow; folder: FolderRow }
 
 /**
  * Loads and authorises an entry to move or copy and its destination. Throws NotFound, Forbidden,

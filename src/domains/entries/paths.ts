@@ -1,10 +1,11 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
-import { sql, type UpdateObject } from 'kysely'
+import { type ExpressionBuilder, sql, type UpdateObject } from 'kysely'
 import type { TxContext } from '../../context.ts'
+import { folderKind } from '../../database/query/entry-kinds.ts'
 import type { Tables } from '../../database/tables.ts'
 import { InvalidInput } from '../../errors/input.ts'
-import { byteLength } from '../../names.ts'
-import { type EntryRow, subtreeOf } from './reads.ts'
+import { byteLength, prefixUpperBound } from '../../names.ts'
+import type { FolderRow } from './reads.ts'
 import {
   checkPathLength,
   childPath,
@@ -21,13 +22,13 @@ import {
  */
 export async function updateSubtreePaths(
   ctx: TxContext,
-  folder: EntryRow,
-  parent: EntryRow,
+  folder: FolderRow,
+  parent: FolderRow,
   name: EntryName,
 ): Promise<{ path: string; pathKey: string }> {
   const path = childPath(parent, name.name)
   const pathKey = childPathKey(parent, name.nameKey)
-  await assertPathsFit(ctx, folder, byteLength(pathKey) - byteLength(folder.pathKey ?? ''))
+  await assertPathsFit(ctx, folder, byteLength(pathKey) - byteLength(folder.pathKey))
   await updateSubtree(ctx, folder, {
     path: sql<string>`${path} || substr("path", length(${folder.path}) + 1)`,
     pathKey: sql<string>`${pathKey} || substr("pathKey", length(${folder.pathKey}) + 1)`,
@@ -45,10 +46,10 @@ const BATCH_SIZE = 500
  */
 export async function updateSubtree(
   { tx }: TxContext,
-  folder: EntryRow,
+  folder: FolderRow,
   change: UpdateObject<Tables, 'entries'>,
 ): Promise<void> {
-  for (let from = folder.pathKey ?? undefined; from !== undefined; ) {
+  for (let from: string | undefined = folder.pathKey; from !== undefined; ) {
     const next = await tx
       .selectFrom('entries')
       .select('pathKey')
@@ -57,7 +58,7 @@ export async function updateSubtree(
       .offset(BATCH_SIZE)
       .limit(1)
       .executeTakeFirst()
-    const to = next?.pathKey ?? undefined
+    const to: string | undefined = next?.pathKey ?? undefined
     await tx.updateTable('entries').set(change).where(subtreeOf(folder, { from, to })).execute()
     if (to !== undefined) await yieldToEventLoop()
     from = to
@@ -65,7 +66,7 @@ export async function updateSubtree(
 }
 
 /** Throws InvalidInput if a path of the subtree would be too long after it grows by `addedBytes`. */
-async function assertPathsFit({ tx }: TxContext, folder: EntryRow, addedBytes: number) {
+async function assertPathsFit({ tx }: TxContext, folder: FolderRow, addedBytes: number) {
   if (addedBytes <= 0) return
   const { longest } = await tx
     .selectFrom('entries')
@@ -78,8 +79,8 @@ async function assertPathsFit({ tx }: TxContext, folder: EntryRow, addedBytes: n
 /** Throws InvalidInput if moving a folder into `parent` would put it, or a folder below it, too deep. */
 export async function requireMaxDepth(
   { tx }: TxContext,
-  folder: EntryRow,
-  parent: EntryRow,
+  folder: FolderRow,
+  parent: FolderRow,
   path = ['folder'],
 ): Promise<void> {
   const { deepest } = await tx
@@ -96,3 +97,27 @@ export function checkDepth(depth: number, path: string[]) {
   const message = `folder depth would be ${depth} (limit ${MAX_FOLDER_DEPTH})`
   throw new InvalidInput({ path, message })
 }
+
+/**
+ * Returns the condition that selects a folder and all folders below it: the live ones for a live folder, or
+ * those that were trashed together with a trashed folder. `from` (inclusive) and `to` (exclusive) restrict
+ * the range of pathKeys.
+ */
+export function subtreeOf(
+  { workspaceId, trashRootId, pathKey }: FolderRow,
+  { from = pathKey, to = prefixUpperBound(pathKey) }: PathKeyRange = {},
+) {
+  return (eb: ExpressionBuilder<Tables, 'entries'>) =>
+    eb.and([
+      ...(trashRootId
+        ? [eb('trashRootId', '=', trashRootId)]
+        : [
+            eb('workspaceId', '=', workspaceId),
+            eb('kind', '=', folderKind),
+            eb('trashRootId', 'is', null),
+          ]),
+      eb('pathKey', '>=', from),
+      eb('pathKey', '<', to),
+    ])
+}
+type PathKeyRange = { from?: string | undefined; to?: string | undefined }

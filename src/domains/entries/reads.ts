@@ -1,14 +1,12 @@
-import type { ExpressionBuilder } from 'kysely'
 import type { Viewer } from '../../context.ts'
 import { alignToIds, type Db } from '../../database/database.ts'
 import { idPrefix } from '../../database/ids.ts'
 import { folderKind } from '../../database/query/entry-kinds.ts'
 import { prepared } from '../../database/query/prepared.ts'
-import type { Row, Tables } from '../../database/tables.ts'
+import type { MediaKind, Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { NotFound } from '../../errors/access.ts'
 import { InvalidState } from '../../errors/entries.ts'
-import { prefixUpperBound } from '../../names.ts'
 import {
   type AccessibleWorkspace,
   type AccessRequirement,
@@ -16,7 +14,27 @@ import {
 } from '../workspaces/reads.ts'
 import { checkEntryPath, childPath } from './rules.ts'
 
-export type EntryRow = Row<'entries'>
+/** A folder. Its columns of files are null. */
+export type FolderRow = Row<'entries'> & { kind: 'folder'; path: string; pathKey: string } & {
+  mediaType: null
+  mediaKind: null
+  sha256: null
+  versionId: null
+}
+/** A file. Its columns of folders are null. */
+export type FileRow = Row<'entries'> & { kind: 'file'; path: null; pathKey: null } & {
+  trashRootId: null
+  mediaType: string
+  mediaKind: MediaKind
+  sha256: string
+  versionId: string
+}
+export type EntryRow = FolderRow | FileRow
+/** An entry that was itself moved to the trash. */
+export type TrashedRow = EntryRow & { trashedAt: number; originalPath: string }
+
+/** Returns whether an entry was itself moved to the trash. */
+export const isTrashed = (entry: EntryRow): entry is TrashedRow => entry.trashedAt !== null
 /** Reference to an entry, by id or by its path in a workspace. */
 export type EntryRef = {
   id?: string | null | undefined
@@ -27,25 +45,64 @@ export type EntryRef = {
  */
 export type ResolvedEntry = {
   entry: EntryRow
-  parent: EntryRow | null
+  parent: FolderRow | null
   workspace: AccessibleWorkspace
 }
+
+/** Returns a query for whole entries, typed by their kind. */
+export const selectEntries = (db: Db | Tx) =>
+  db.selectFrom('entries').selectAll().$castTo<EntryRow>()
 
 /** Loads entries by id, with null for each that does not exist or is being purged. */
 export async function entriesById(
   db: Db | Tx,
   ids: readonly string[],
 ): Promise<(EntryRow | null)[]> {
-  return alignToIds(ids, await selectEntries(db, ids))
+  return alignToIds(ids, await selectByIds(db, ids))
 }
 
-const selectEntries = prepared((db, ids: readonly string[]) =>
-  db.selectFrom('entries').selectAll().where('id', 'in', ids).where('purgingAt', 'is', null),
+const selectByIds = prepared((db, ids: readonly string[]) =>
+  selectEntries(db).where('id', 'in', ids).where('purgingAt', 'is', null),
 )
+
+/** An entry and its parent; the parent of a folder is not loaded. */
+type EntryWithParent = { entry: EntryRow; parent: FolderRow | null }
+
+/** Loads the entries among `ids` that exist and are not being purged, and the parents of files. */
+export async function entriesWithParents(
+  db: Db | Tx,
+  ids: readonly string[],
+): Promise<EntryWithParent[]> {
+  const entries = await existingEntries(db, ids)
+  const parentIds = entries.flatMap(({ kind, parentId }) => (kind === 'file' && parentId) || [])
+  const parents = await existingEntries(db, parentIds)
+  const folders = parents.filter((parent) => parent.kind === 'folder')
+  const byId = new Map<string | null, FolderRow>(folders.map((folder) => [folder.id, folder]))
+  return entries.map((entry) => ({ entry, parent: byId.get(entry.parentId) ?? null }))
+}
+
+async function existingEntries(db: Db | Tx, ids: readonly string[]): Promise<EntryRow[]> {
+  if (ids.length === 0) return []
+  return (await entriesById(db, [...new Set(ids)])).filter((entry) => entry !== null)
+}
 
 /** Returns the entry, or null if it does not exist or is being purged. */
 export async function entryById(db: Db | Tx, id: string): Promise<EntryRow | null> {
   return (await entriesById(db, [id]))[0] ?? null
+}
+
+/**
+ * Returns the folder with this id, such as the parentId of an entry, or null if there is no id or the folder
+ * does not exist or is being purged. Throws Error if the row is damaged: not a folder or without a path.
+ */
+export async function folderById(
+  db: Db | Tx,
+  id: string | null | undefined,
+): Promise<FolderRow | null> {
+  const entry = id == null ? null : await entryById(db, id)
+  if (entry && (entry.kind === 'file' || entry.pathKey === null))
+    throw new Error(`entry ${id} is not a folder with a path`)
+  return entry
 }
 
 /**
@@ -61,7 +118,7 @@ export async function requireEntry(
   const entry = isEntryId(id) ? await entryById(db, id) : null
   const workspace = await requireAccess(db, viewer, entry?.workspaceId ?? '', need, id)
   if (!entry) throw new NotFound(id)
-  const parent = entry.parentId ? await entryById(db, entry.parentId) : null
+  const parent = await folderById(db, entry.parentId)
   const trashRootId = trashRootOf(entry, parent)
   const isPurged =
     (entry.parentId && !parent) || (trashRootId && !(await entryById(db, trashRootId)))
@@ -97,11 +154,10 @@ export async function requireLiveFolder(
   viewer: Viewer,
   ref: EntryRef,
   need: AccessRequirement,
-): Promise<ResolvedEntry> {
-  const found = await requireLive(db, viewer, ref, need)
-  if (found.entry.kind !== 'folder')
-    throw new InvalidState('FILE', 'the entry is a file, not a folder')
-  return found
+): Promise<ResolvedEntry & { entry: FolderRow }> {
+  const { entry, ...found } = await requireLive(db, viewer, ref, need)
+  if (entry.kind !== 'folder') throw new InvalidState('FILE', 'the entry is a file, not a folder')
+  return { ...found, entry }
 }
 
 async function requirePath(
@@ -113,8 +169,7 @@ async function requirePath(
   const workspace = await requireAccess(db, viewer, workspaceId, need)
   const entry = await entryByPath(db, workspaceId, path)
   if (!entry) throw new NotFound(path, `no entry has the path ${JSON.stringify(path)}`)
-  const parent = entry.parentId ? await entryById(db, entry.parentId) : null
-  return { entry, parent, workspace }
+  return { entry, parent: await folderById(db, entry.parentId), workspace }
 }
 
 /**
@@ -141,18 +196,17 @@ export async function liveFolder(
   db: Db | Tx,
   workspaceId: string,
   pathKey: string,
-): Promise<EntryRow | null> {
+): Promise<FolderRow | null> {
   return (await liveFolders(db, workspaceId, pathKey))[0] ?? null
 }
 
 const liveFolders = prepared((db, workspaceId: string, pathKey: string) =>
-  db
-    .selectFrom('entries')
-    .selectAll()
+  selectEntries(db)
     .where('workspaceId', '=', workspaceId)
     .where('kind', '=', folderKind)
     .where('pathKey', '=', pathKey)
-    .where('trashRootId', 'is', null),
+    .where('trashRootId', 'is', null)
+    .$castTo<FolderRow>(),
 )
 
 /** Returns the child of a folder with this name key, or null if none exists. */
@@ -165,51 +219,27 @@ export async function childByKey(
 }
 
 const childrenByKey = prepared((db, folderId: string, nameKey: string) =>
-  db
-    .selectFrom('entries')
-    .selectAll()
-    .where('parentId', '=', folderId)
-    .where('nameKey', '=', nameKey),
+  selectEntries(db).where('parentId', '=', folderId).where('nameKey', '=', nameKey),
 )
 
 /** Returns the path of an entry from the workspace root; for a trashed entry, its original path. */
-export function pathOf(entry: EntryRow, parent: EntryRow | null): string {
-  if (entry.kind === 'folder') return entry.path ?? ''
+export function pathOf(entry: EntryRow, parent: FolderRow | null): string {
+  if (entry.kind === 'folder') return entry.path
   return parent ? childPath(parent, entry.name) : (entry.originalPath ?? entry.name)
 }
+
+/** Returns the path of an entry, like pathOf, after loading its parent. */
+export const loadPath = async (db: Db | Tx, entry: EntryRow): Promise<string> =>
+  pathOf(entry, await folderById(db, entry.parentId))
 
 /**
  * Returns the id of the entry that was moved to the trash and took this one with it (the entry itself or an
  * ancestor), or null for a live entry.
  */
-export function trashRootOf(entry: EntryRow, parent: EntryRow | null): string | null {
+export function trashRootOf(entry: EntryRow, parent: FolderRow | null): string | null {
   if (entry.trashedAt !== null) return entry.id
   return entry.kind === 'folder' ? entry.trashRootId : (parent?.trashRootId ?? null)
 }
-
-/**
- * Returns the condition that selects a folder and all folders below it: the live ones for a live folder, or
- * those that were trashed together with a trashed folder. `from` (inclusive) and `to` (exclusive) restrict
- * the range of pathKeys.
- */
-export function subtreeOf(
-  { workspaceId, trashRootId, pathKey }: EntryRow,
-  { from = pathKey ?? '', to = prefixUpperBound(pathKey ?? '') }: PathKeyRange = {},
-) {
-  return (eb: ExpressionBuilder<Tables, 'entries'>) =>
-    eb.and([
-      ...(trashRootId
-        ? [eb('trashRootId', '=', trashRootId)]
-        : [
-            eb('workspaceId', '=', workspaceId),
-            eb('kind', '=', folderKind),
-            eb('trashRootId', 'is', null),
-          ]),
-      eb('pathKey', '>=', from),
-      eb('pathKey', '<', to),
-    ])
-}
-type PathKeyRange = { from?: string | undefined; to?: string | undefined }
 
 /** Returns whether the id has the form of an id of an entry. */
 export const isEntryId = (id: string) => ['fld', 'file'].includes(idPrefix(id) ?? '')

@@ -187,13 +187,13 @@ export function freeName(name: string, taken: ReadonlySet<string>): EntryName {
   }
 }
 
-type FolderPath = { path: string | null; pathKey: string | null }
+type FolderPath = { path: string; pathKey: string }
 /** Returns the path of a child with this name. */
-export const childPath = (parent: FolderPath, name: string) =>
+export const childPath = (parent: Pick<FolderPath, 'path'>, name: string) =>
   parent.path ? `${parent.path}/${name}` : name
 /** Returns the pathKey of a child folder with this name key. Throws InvalidInput if it is too long. */
 export function childPathKey(parent: FolderPath, nameKey: string): string {
-  const pathKey = `${parent.pathKey ?? ''}${nameKey}/`
+  const pathKey = `${parent.pathKey}${nameKey}/`
   checkPathLength(byteLength(pathKey))
   return pathKey
 }
@@ -206,8 +206,8 @@ export function checkPathLength(bytes: number) {
 }
 
 /** Returns the depth of a folder; the root has depth 0. */
-export const depthOf = ({ pathKey }: FolderPath) => (pathKey ?? '').split('/').length - 1
+export const depthOf = ({ pathKey }: FolderPath) => pathKey.split('/').length - 1
 
 /** Returns whether the folder `inner` is `outer` or is below it. */
 export const isWithin = (inner: FolderPath, outer: FolderPath) =>
-  (inner.pathKey ?? '').startsWith(outer.pathKey ?? '')
+  inner.pathKey.startsWith(outer.pathKey)

@@ -34,6 +34,6 @@ export async function tagEntries(
     const path = pathOf(entry, parent)
     const details = { changed: ['tags'] }
     await record(s, { workspaceId, action: 'ENTRY_UPDATED', entryId, path, details })
-    return bumpRevision(s, entryId, {})
+    return bumpRevision(s, entry, {})
   })
 }

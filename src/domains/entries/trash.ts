@@ -2,7 +2,7 @@ import type { TxContext } from '../../context.ts'
 import { hook } from '../../database/hook.ts'
 import { record } from '../activity/writes.ts'
 import { requireMaxDepth, updateSubtree, updateSubtreePaths } from './paths.ts'
-import { type EntryRow, pathOf } from './reads.ts'
+import { type EntryRow, type FolderRow, pathOf, type TrashedRow } from './reads.ts'
 import type { EntryName } from './rules.ts'
 import { addToAncestors, countTrashed, subtractFromAncestors } from './totals.ts'
 
@@ -13,8 +13,8 @@ import { addToAncestors, countTrashed, subtractFromAncestors } from './totals.ts
 export async function putInTrash(
   ctx: TxContext,
   entry: EntryRow,
-  parent: EntryRow,
-): Promise<EntryRow> {
+  parent: FolderRow,
+): Promise<TrashedRow> {
   const { tx, viewer, now } = ctx
   const path = pathOf(entry, parent)
   await subtractFromAncestors(ctx, entry, parent.id)
@@ -32,6 +32,7 @@ export async function putInTrash(
     }))
     .where('id', '=', entry.id)
     .returningAll()
+    .$castTo<TrashedRow>()
     .executeTakeFirstOrThrow()
   await record(ctx, {
     workspaceId: entry.workspaceId,
@@ -49,7 +50,7 @@ export async function putInTrash(
 export async function restoreFromTrash(
   ctx: TxContext,
   entry: EntryRow,
-  folder: EntryRow,
+  folder: FolderRow,
   name: EntryName,
 ): Promise<EntryRow> {
   const { tx } = ctx
@@ -70,6 +71,7 @@ export async function restoreFromTrash(
     }))
     .where('id', '=', entry.id)
     .returningAll()
+    .$castTo<EntryRow>()
     .executeTakeFirstOrThrow()
   await countTrashed(ctx, entry, -1)
   await addToAncestors(ctx, restored, folder.id)

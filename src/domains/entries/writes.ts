@@ -14,6 +14,7 @@ import {
   childByKey,
   type EntryRef,
   type EntryRow,
+  type FolderRow,
   pathOf,
   type ResolvedEntry,
   requireLive,
@@ -35,7 +36,7 @@ import { putInTrash } from './trash.ts'
 export const toWrite = { scope: 'FILES_WRITE', role: 'EDITOR' } as const
 
 workspaceCreated.listen((_, { ctx, workspace }) =>
-  insertEntry(ctx, {
+  insertEntry<FolderRow>(ctx, {
     id: workspace.rootId,
     workspaceId: workspace.id,
     kind: 'folder',
@@ -47,14 +48,18 @@ workspaceCreated.listen((_, { ctx, workspace }) =>
   }),
 )
 
-type NewEntry = Pick<EntryRow, 'workspaceId' | 'kind' | 'parentId' | 'name' | 'nameKey'> &
-  Partial<EntryRow>
+type NewEntry<E extends EntryRow> = Partial<E> &
+  Pick<E, 'workspaceId' | 'kind' | 'parentId' | 'name' | 'nameKey' | ColumnsOfKind[E['kind']]>
+type ColumnsOfKind = {
+  folder: 'path' | 'pathKey'
+  file: 'mediaType' | 'mediaKind' | 'sha256' | 'versionId'
+}
 
 /** Inserts the row of an entry and returns it. The caller must update the totals of the ancestors. */
-export async function insertEntry(
+export async function insertEntry<E extends EntryRow>(
   { tx, viewer, now }: TxContext,
-  entry: NewEntry,
-): Promise<EntryRow> {
+  entry: NewEntry<E>,
+): Promise<E> {
   const by = viewer?.userId ?? null
   return tx
     .insertInto('entries')
@@ -73,11 +78,12 @@ export async function insertEntry(
       ...entry,
     })
     .returningAll()
+    .$castTo<E>()
     .executeTakeFirstOrThrow()
 }
 
 /** Returns the columns that place a new folder in `parent`. Throws InvalidInput if its path is too long. */
-export const folderColumns = (parent: EntryRow, { name, nameKey }: EntryName) => ({
+export const folderColumns = (parent: FolderRow, { name, nameKey }: EntryName) => ({
   workspaceId: parent.workspaceId,
   kind: 'folder' as const,
   parentId: parent.id,
@@ -95,7 +101,7 @@ export const folderColumns = (parent: EntryRow, { name, nameKey }: EntryName) =>
  */
 export async function resolveNameConflict(
   ctx: TxContext,
-  folder: EntryRow,
+  folder: FolderRow,
   wanted: EntryName,
   onConflict: NameConflictMode | FolderNameConflictMode,
   except?: string,
@@ -115,7 +121,7 @@ export async function resolveNameConflict(
 /**
  * Returns the name keys of a folder that could equal a numbered name, because they have the same beginning.
  */
-async function similarKeys({ tx }: TxContext, folder: EntryRow, { nameKey }: EntryName) {
+async function similarKeys({ tx }: TxContext, folder: FolderRow, { nameKey }: EntryName) {
   const start = [...nameKey.replace(/\..*$/s, '')].slice(0, 40).join('')
   const rows = await tx
     .selectFrom('entries')
@@ -128,11 +134,11 @@ async function similarKeys({ tx }: TxContext, folder: EntryRow, { nameKey }: Ent
 }
 
 /** Updates columns of an entry, increments its revision and returns its row. */
-export async function bumpRevision(
+export async function bumpRevision<E extends EntryRow>(
   { tx, viewer, now }: TxContext,
-  id: string,
+  { id }: E,
   change: Partial<EntryRow>,
-): Promise<EntryRow> {
+): Promise<E> {
   return tx
     .updateTable('entries')
     .set((eb) => ({
@@ -143,6 +149,7 @@ export async function bumpRevision(
     }))
     .where('id', '=', id)
     .returningAll()
+    .$castTo<E>()
     .executeTakeFirstOrThrow()
 }
 
@@ -179,7 +186,8 @@ export async function updateEntry(ctx: TxContext, change: EntryChange): Promise<
   if (change.tags != null) {
     await setTags(ctx, { workspaceId, entryId: id, tags: parseTagNames(change.tags) })
   }
-  const entry = await bumpRevision(ctx, id, { ...renamed, ...detailColumns(found.entry, change) })
+  const details = detailColumns(found.entry, change)
+  const entry = await bumpRevision(ctx, found.entry, { ...renamed, ...details })
   await record(ctx, {
     workspaceId,
     action: 'ENTRY_UPDATED',

@@ -1,6 +1,6 @@
-import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import type { ServiceContext, TxContext } from '../../context.ts'
 import { newId } from '../../database/ids.ts'
+import { batchesBy } from '../../database/query/batches.ts'
 import { kindOf } from '../../database/query/entry-kinds.ts'
 import type { EntryKind, NameConflictMode } from '../../database/tables.ts'
 import { NameConflict } from '../../errors/entries.ts'
@@ -8,13 +8,21 @@ import { record } from '../activity/writes.ts'
 import { type BatchEntry, type BatchMode, batch, type Outcome } from '../entries/batch.ts'
 import { withInputPath } from '../entries/input-path.ts'
 import { requireNotReplacingAncestor, resolveMove } from '../entries/moves.ts'
-import { type EntryRef, type EntryRow, pathOf, requireLiveFolder } from '../entries/reads.ts'
+import {
+  type EntryRef,
+  type EntryRow,
+  type FileRow,
+  type FolderRow,
+  pathOf,
+  requireLiveFolder,
+  selectEntries,
+} from '../entries/reads.ts'
 import type { EntryName } from '../entries/rules.ts'
 import { addToAncestors, copyKinds } from '../entries/totals.ts'
 import { folderColumns, insertEntry, resolveNameConflict, toWrite } from '../entries/writes.ts'
 import { copyTags } from '../tags/writes.ts'
 import { addUsed } from '../workspaces/writes.ts'
-import { versionsById } from './reads.ts'
+import { type VersionRow, versionsById } from './reads.ts'
 import { addVersion } from './writes.ts'
 
 type Copies = {
@@ -50,9 +58,8 @@ async function copyEntry(
   const { name, existing } = await resolveNameConflict(ctx, folder, entry, mode)
   if (existing) return copyAsVersion(ctx, entry, existing, folder)
   await addUsed(ctx, entry.workspaceId, entry.size, { checkQuota: true })
-  const [copy] = await copyInto(ctx, [entry], folder, name)
-  if (!copy) throw new Error(`copying the entry ${entry.id} returned no row`)
-  if (entry.kind === 'folder') await copyBelow(ctx, entry, copy)
+  const copy = await copyInto(ctx, entry, folder, name)
+  if (copy.kind === 'folder') await copyBelow(ctx, entry.id, copy)
   await addToAncestors(ctx, copy, folder.id)
   await record(ctx, {
     workspaceId: copy.workspaceId,
@@ -69,98 +76,90 @@ async function copyAsVersion(
   ctx: TxContext,
   entry: EntryRow,
   existing: EntryRow,
-  folder: EntryRow,
+  folder: FolderRow,
 ) {
-  const [version] = await versionsById(ctx.tx, [entry.versionId ?? ''])
-  if (!version || existing.kind === 'folder' || !entry.mediaKind) {
+  if (existing.kind === 'folder' || entry.kind === 'folder') {
     const { name } = existing
     throw new NameConflict({ name, existingId: existing.id, suggestedName: `${name} (2)` })
   }
-  const { mediaType, sha256, size } = version
-  const blob = { id: version.blobId, size, sha256 }
+  const { mediaType, sha256, size, blobId } = await currentVersion(ctx, entry)
+  const blob = { id: blobId, size, sha256 }
   const added = { file: existing, parent: folder, blob, mediaType, mediaKind: entry.mediaKind }
   return (await addVersion(ctx, added)).file
 }
 
-/** Copies the subtree below `from` breadth-first, in batches. Other requests run between two batches. */
-async function copyBelow(ctx: TxContext, from: EntryRow, to: EntryRow): Promise<void> {
-  const pairs: [EntryRow, EntryRow][] = [[from, to]]
+/** Copies the subtree below `fromId` breadth-first, in batches. Other requests run between two batches. */
+async function copyBelow(ctx: TxContext, fromId: string, to: FolderRow): Promise<void> {
+  const pairs: [string, FolderRow][] = [[fromId, to]]
   for (let pair = pairs.shift(); pair; pair = pairs.shift()) {
-    const [source, target] = pair
-    await copyKinds(ctx, source.id, target.id)
-    for await (const files of childBatches(ctx, source.id, 'file'))
-      await copyInto(ctx, files, target)
-    for await (const folders of childBatches(ctx, source.id, 'folder')) {
-      const copies = await copyInto(ctx, folders, target)
-      for (const [i, folder] of folders.entries()) pairs.push([folder, copies[i] as EntryRow])
+    const [sourceId, target] = pair
+    await copyKinds(ctx, sourceId, target.id)
+    for (const kind of ['file', 'folder'] as const) {
+      for await (const child of children(ctx, sourceId, kind)) {
+        const copy = await copyInto(ctx, child, target, child)
+        if (copy.kind === 'folder') pairs.push([child.id, copy])
+      }
     }
   }
 }
 
-/**
- * Yields the children of a folder in batches by name key. Reads each batch only when it is needed, because
- * copies may be added to the folder meanwhile.
- */
-async function* childBatches({ tx }: TxContext, folderId: string, kind: EntryKind) {
-  let after = ''
-  while (true) {
-    const rows = await tx
-      .selectFrom('entries')
-      .selectAll()
+async function* children({ tx }: TxContext, folderId: string, kind: EntryKind) {
+  const read = (after: string) =>
+    selectEntries(tx)
       .where('parentId', '=', folderId)
       .where('kind', '=', kindOf(kind))
       .where('nameKey', '>', after)
       .orderBy('nameKey')
       .limit(BATCH_SIZE)
       .execute()
-    if (rows.length > 0) yield rows
-    if (rows.length < BATCH_SIZE) return
-    after = rows.at(-1)?.nameKey ?? ''
-    await yieldToEventLoop()
-  }
+  for await (const rows of batchesBy('nameKey', BATCH_SIZE, read)) yield* rows
 }
 
 /**
- * Copies the rows of entries with their tags and, for files, the current version. Copies the totals of
- * folders too, because their subtrees follow.
+ * Copies the row of an entry with its tags and, for a file, the current version. Copies the totals of a
+ * folder too, because its subtree follows.
  */
 async function copyInto(
   ctx: TxContext,
-  entries: readonly EntryRow[],
-  folder: EntryRow,
-  as?: EntryName,
-): Promise<EntryRow[]> {
-  const copies: EntryRow[] = []
-  for (const entry of entries) {
-    const { name, nameKey } = as ?? entry
-    const { description, metadata, size, fileCount, folderCount } = entry
-    const details = { description, metadata, size, fileCount, folderCount }
-    const place =
-      entry.kind === 'folder'
-        ? folderColumns(folder, { name, nameKey })
-        : fileColumns(folder, { name, nameKey })
-    const { mediaType, mediaKind, sha256 } = entry
-    const bytes =
-      entry.kind === 'file' ? { mediaType, mediaKind, sha256, versionId: newId('ver') } : {}
-    const copy = await insertEntry(ctx, { ...details, ...bytes, ...place })
-    await copyTags(ctx, entry.id, copy.id)
-    if (entry.versionId) await copyVersion(ctx, entry.versionId, copy)
-    copies.push(copy)
-  }
-  return copies
+  entry: EntryRow,
+  folder: FolderRow,
+  name: EntryName,
+): Promise<EntryRow> {
+  const copy =
+    entry.kind === 'folder'
+      ? await copyFolder(ctx, entry, folder, name)
+      : await copyFile(ctx, entry, folder, name)
+  await copyTags(ctx, entry.id, copy.id)
+  return copy
 }
 
-const fileColumns = ({ id, workspaceId }: EntryRow, { name, nameKey }: EntryName) => ({
-  workspaceId,
-  kind: 'file' as const,
-  parentId: id,
-  name,
-  nameKey,
-})
+function copyFolder(ctx: TxContext, original: FolderRow, parent: FolderRow, name: EntryName) {
+  const { description, metadata, size, fileCount, folderCount } = original
+  const details = { description, metadata, size, fileCount, folderCount }
+  return insertEntry<FolderRow>(ctx, { ...details, ...folderColumns(parent, name) })
+}
 
-async function copyVersion({ tx, viewer, now }: TxContext, versionId: string, copy: EntryRow) {
+async function copyFile(
+  ctx: TxContext,
+  original: FileRow,
+  { id: parentId, workspaceId }: FolderRow,
+  { name, nameKey }: EntryName,
+): Promise<FileRow> {
+  const { kind, description, metadata, size, mediaType, mediaKind, sha256 } = original
+  const details = { kind, description, metadata, size, mediaType, mediaKind, sha256 }
+  const place = { workspaceId, parentId, name, nameKey, versionId: newId('ver') }
+  const copy = await insertEntry<FileRow>(ctx, { ...details, ...place })
+  await copyVersion(ctx, await currentVersion(ctx, original), copy)
+  return copy
+}
+
+async function currentVersion({ tx }: TxContext, { versionId }: FileRow): Promise<VersionRow> {
   const [version] = await versionsById(tx, [versionId])
   if (!version) throw new Error(`version ${versionId} does not exist`)
+  return version
+}
+
+async function copyVersion({ tx, viewer, now }: TxContext, version: VersionRow, copy: FileRow) {
   await tx
     .updateTable('blobs')
     .set((eb) => ({ refs: eb('refs', '+', 1) }))
@@ -174,6 +173,6 @@ async function copyVersion({ tx, viewer, now }: TxContext, versionId: string, co
   }
   await tx
     .insertInto('versions')
-    .values({ ...version, ...overrides, id: copy.versionId ?? newId('ver'), fileId: copy.id })
+    .values({ ...version, ...overrides, id: copy.versionId, fileId: copy.id })
     .execute()
 }

@@ -2,7 +2,7 @@ import type { Damage } from '../../blobs/verify.ts'
 import { inLockedTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import type { Row } from '../../database/tables.ts'
 import { record } from '../activity/writes.ts'
-import { entriesById, pathOf } from '../entries/reads.ts'
+import { entryById, loadPath } from '../entries/reads.ts'
 
 /**
  * Marks a blob as damaged and logs FILE_DAMAGED for each of its files, which become FAILED and are no longer
@@ -75,12 +75,11 @@ export async function logForFiles(
     .orderBy('number')
     .execute()
   for (const [fileId, own] of Map.groupBy(versions, (version) => version.fileId)) {
-    const [file] = await entriesById(ctx.tx, [fileId])
+    const file = await entryById(ctx.tx, fileId)
     if (!file) continue
-    const [parent = null] = file.parentId ? await entriesById(ctx.tx, [file.parentId]) : []
     const logged = { ...details, versions: own.map(({ number }) => number) }
     const isCurrent = own.some((version) => version.id === file.versionId)
-    const place = { workspaceId, entryId: fileId, path: pathOf(file, parent) }
+    const place = { workspaceId, entryId: fileId, path: await loadPath(ctx.tx, file) }
     await record(ctx, { ...place, action, details: { ...logged, isCurrent } })
   }
 }

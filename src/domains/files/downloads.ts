@@ -1,7 +1,7 @@
 import { inTransaction, type ServiceContext, type TxContext, type Viewer } from '../../context.ts'
 import { lockLate, type Tx } from '../../database/transaction.ts'
 import { record } from '../activity/writes.ts'
-import { entryById, pathOf } from '../entries/reads.ts'
+import { entryById, loadPath } from '../entries/reads.ts'
 import { versionsById } from './reads.ts'
 
 /** A download that has started. */
@@ -104,6 +104,5 @@ async function locate(tx: Tx, versionId: string) {
   const [version] = await versionsById(tx, [versionId])
   const file = version && (await entryById(tx, version.fileId))
   if (!file) return null
-  const parent = file.parentId ? await entryById(tx, file.parentId) : null
-  return { workspaceId: file.workspaceId, entryId: file.id, path: pathOf(file, parent) }
+  return { workspaceId: file.workspaceId, entryId: file.id, path: await loadPath(tx, file) }
 }

@@ -5,7 +5,7 @@ import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { listCost } from '../../graphql/limits/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
-import { loader, Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
+import { loader, loadOrThrow, Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { downloadUrl } from '../../signing/signed-links.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
@@ -14,7 +14,7 @@ import {
   batchPayload,
   Entry,
   EntryConnection,
-  loadEntry,
+  loadFile,
   visibleEntries,
 } from '../entries/graphql.ts'
 import {
@@ -26,7 +26,7 @@ import {
   NameConflictEnum,
 } from '../entries/inputs.ts'
 import { byName, workspaceList } from '../entries/lists/lists.ts'
-import type { EntryRow } from '../entries/reads.ts'
+import type { EntryRow, FileRow } from '../entries/reads.ts'
 import { requireRead, Workspace } from '../workspaces/graphql.ts'
 import { copyEntries } from './copy.ts'
 import { type DuplicateGroup, duplicatesList } from './duplicates.ts'
@@ -51,11 +51,8 @@ export const loadVersion = loader((ids, { db }) => versionsById(db, ids))
 /** Loads the recorded damage of a version, or null if its bytes are intact. */
 const loadDamage = loader((ids, { db }) => damagesOf(db, ids))
 
-const failuresOf = async (
-  context: Context,
-  versionId: string | null,
-): Promise<RecordedDamage[]> => {
-  const damage = await loadDamage(context, versionId ?? '')
+const failuresOf = async (context: Context, versionId: string): Promise<RecordedDamage[]> => {
+  const damage = await loadDamage(context, versionId)
   return damage ? [damage] : []
 }
 
@@ -118,7 +115,7 @@ async function createSignedUrl(
   return { url: downloadUrl(context, link, fileName), expiresAt }
 }
 
-export const File = builder.objectRef<EntryRow>('File').implement({
+export const File = builder.objectRef<FileRow>('File').implement({
   description: 'A file with its versions; size, type and hash are those of the current version.',
   interfaces: [Node, Entry],
   isTypeOf: (entry) => (entry as EntryRow).kind === 'file',
@@ -127,19 +124,16 @@ export const File = builder.objectRef<EntryRow>('File').implement({
       type: 'ByteCount',
       description: 'Size of the current version in bytes.',
     }),
-    mediaType: t.string({
+    mediaType: t.exposeString('mediaType', {
       description:
         'Media type, detected from the bytes or else from the name; a type declared by the client is ignored.',
-      resolve: ({ mediaType }) => mediaType ?? 'application/octet-stream',
     }),
-    kind: t.field({
+    kind: t.expose('mediaKind', {
       type: MediaKindEnum,
       description: 'Kind of the file, derived from its media type.',
-      resolve: ({ mediaKind }) => mediaKind ?? 'OTHER',
     }),
-    sha256: t.string({
+    sha256: t.exposeString('sha256', {
       description: 'SHA-256 hash of the current bytes in lower-case hexadecimal.',
-      resolve: ({ sha256 }) => sha256 ?? '',
     }),
     status: t.field({
       type: builder.enumType('FileStatus', {
@@ -164,8 +158,7 @@ export const File = builder.objectRef<EntryRow>('File').implement({
     version: t.field({
       type: FileVersion,
       description: 'The current version.',
-      resolve: async ({ versionId }, _, context) =>
-        (await loadVersion(context, versionId ?? '')) as VersionRow,
+      resolve: ({ versionId }, _, context) => loadOrThrow(loadVersion, context, versionId),
     }),
     versions: t.connection(
       {
@@ -196,13 +189,12 @@ export const File = builder.objectRef<EntryRow>('File').implement({
         }),
       },
       resolve: ({ versionId, workspaceId, name }, args, context) =>
-        createSignedUrl({ id: versionId ?? '', workspaceId }, name, args, context),
+        createSignedUrl({ id: versionId, workspaceId }, name, args, context),
     }),
   }),
 })
 
-const fileOf = async ({ fileId }: VersionRow, context: Context) =>
-  (await loadEntry(context, fileId)) as EntryRow
+const fileOf = ({ fileId }: VersionRow, context: Context) => loadOrThrow(loadFile, context, fileId)
 
 export const FileVersion = builder.objectRef<VersionRow>('FileVersion')
 FileVersion.implement({
@@ -344,7 +336,7 @@ mutation('copyEntries', {
   resolve: async (input, context) => ({ results: await copyEntries(context, input) }),
 })
 
-type Versioned = { file: EntryRow; version: VersionRow }
+type Versioned = { file: FileRow; version: VersionRow }
 
 workspaceMutation('restoreVersion', {
   description:

@@ -7,7 +7,7 @@ import type { Row } from '../../database/tables.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { NotFound } from '../../errors/access.ts'
 import { CorruptBlob } from '../../errors/availability.ts'
-import { type ResolvedEntry, requireEntry } from '../entries/reads.ts'
+import { type FileRow, type ResolvedEntry, requireEntry } from '../entries/reads.ts'
 import type { AccessRequirement } from '../workspaces/reads.ts'
 import { damageOf, type RecordedDamage } from './rules.ts'
 
@@ -50,15 +50,18 @@ export async function requireVersion(
   viewer: Viewer,
   versionId: string,
   need: AccessRequirement,
-): Promise<ResolvedEntry & { version: VersionRow }> {
+): Promise<ResolvedEntry & { entry: FileRow; version: VersionRow }> {
   const [version] = await versionsById(db, [versionId])
-  const found = await requireEntry(db, viewer, version?.fileId ?? NONEXISTENT_FILE_ID, need).catch(
-    (error) => {
-      throw error instanceof NotFound ? new NotFound(versionId) : error
-    },
-  )
-  if (!version) throw new NotFound(versionId)
-  return { ...found, version }
+  const { entry, ...found } = await requireEntry(
+    db,
+    viewer,
+    version?.fileId ?? NONEXISTENT_FILE_ID,
+    need,
+  ).catch((error) => {
+    throw error instanceof NotFound ? new NotFound(versionId) : error
+  })
+  if (!version || entry.kind !== 'file') throw new NotFound(versionId)
+  return { ...found, entry, version }
 }
 
 /**
@@ -113,7 +116,8 @@ export async function downloadableVersion(
  */
 export async function downloadableFile(ctx: ServiceContext, fileId: string): Promise<Downloadable> {
   const { entry } = await requireEntry(ctx.db, ctx.viewer, fileId, { scope: 'FILES_READ' })
-  return downloadableVersion(ctx, entry.versionId ?? '').catch((error) => {
+  if (entry.kind !== 'file') throw new NotFound(fileId)
+  return downloadableVersion(ctx, entry.versionId).catch((error) => {
     throw error instanceof NotFound ? new NotFound(fileId) : error
   })
 }

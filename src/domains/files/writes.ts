@@ -3,7 +3,7 @@ import { newId } from '../../database/ids.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import { InvalidState, NameConflict } from '../../errors/entries.ts'
 import { record } from '../activity/writes.ts'
-import { type EntryRow, pathOf, trashRootOf } from '../entries/reads.ts'
+import { type FileRow, type FolderRow, pathOf, trashRootOf } from '../entries/reads.ts'
 import { checkDescription, checkMetadata, type EntryName, mergeMetadata } from '../entries/rules.ts'
 import { addKind, addToAncestors, addTotals } from '../entries/totals.ts'
 import { inEntryTransaction } from '../entries/transaction.ts'
@@ -28,7 +28,7 @@ type NewVersion = Media & {
   number?: number | undefined
 }
 type NewFile = NewVersion & {
-  folder: EntryRow
+  folder: FolderRow
   name: EntryName
   onConflict: NameConflictMode
   description?: string | null | undefined
@@ -36,7 +36,7 @@ type NewFile = NewVersion & {
   metadata?: Record<string, unknown> | undefined
 }
 /** A file with its new version. `ownBlobUsed` is false if the workspace already had the same bytes. */
-export type FileResult = { file: EntryRow; version: VersionRow; ownBlobUsed: boolean }
+export type FileResult = { file: FileRow; version: VersionRow; ownBlobUsed: boolean }
 
 /**
  * Adds committed bytes as a file in `folder`, or with NEW_VERSION as the next version of the file that has
@@ -59,14 +59,14 @@ export async function addFile(
 
 async function createFile(
   ctx: TxContext,
-  folder: EntryRow,
+  folder: FolderRow,
   { name, description, metadata, ...input }: Omit<NewFile, 'folder' | 'onConflict'>,
 ): Promise<FileResult> {
   const { workspaceId } = folder
   const { size, sha256 } = input.blob
   const { mediaType, mediaKind } = input
   await addUsed(ctx, workspaceId, size, { checkQuota: true })
-  const file = await insertEntry(ctx, {
+  const file = await insertEntry<FileRow>(ctx, {
     workspaceId,
     kind: 'file',
     parentId: folder.id,
@@ -100,7 +100,7 @@ async function createFile(
  */
 export async function addVersion(
   ctx: TxContext,
-  { file, parent, ...input }: NewVersion & { file: EntryRow; parent: EntryRow },
+  { file, parent, ...input }: NewVersion & { file: FileRow; parent: FolderRow },
   action: 'VERSION_ADDED' | 'VERSION_RESTORED' = 'VERSION_ADDED',
 ): Promise<FileResult> {
   const { workspaceId, id } = file
@@ -120,14 +120,14 @@ export async function addVersion(
 
 async function insertVersion(
   ctx: TxContext,
-  file: EntryRow,
+  file: FileRow,
   { blob, mediaType, number, comment = null }: NewVersion & { number: number },
 ): Promise<{ version: VersionRow; ownBlobUsed: boolean }> {
   const blobId = await addReference(ctx, file.workspaceId, blob)
   const version = await ctx.tx
     .insertInto('versions')
     .values({
-      id: file.versionId ?? newId('ver'),
+      id: file.versionId,
       workspaceId: file.workspaceId,
       fileId: file.id,
       number,
@@ -161,17 +161,17 @@ async function latestNumber({ tx }: TxContext, fileId: string): Promise<number> 
  */
 async function makeCurrent(
   ctx: TxContext,
-  file: EntryRow,
-  parent: EntryRow,
+  file: FileRow,
+  parent: FolderRow,
   { id: versionId, size, sha256 }: VersionRow,
   { mediaType, mediaKind }: Media,
-): Promise<EntryRow> {
+): Promise<FileRow> {
   const grown = { size: size - file.size, olderBytes: file.size }
   await addTotals(ctx, parent.id, { ...grown, fileCount: 0, folderCount: 0 })
-  await addKind(ctx, parent.id, file.mediaKind ?? 'OTHER', { bytes: -file.size, fileCount: -1 })
+  await addKind(ctx, parent.id, file.mediaKind, { bytes: -file.size, fileCount: -1 })
   await addKind(ctx, parent.id, mediaKind, { bytes: size, fileCount: 1 })
   const olderBytes = file.olderBytes + file.size
-  return bumpRevision(ctx, file.id, { versionId, size, sha256, mediaType, mediaKind, olderBytes })
+  return bumpRevision(ctx, file, { versionId, size, sha256, mediaType, mediaKind, olderBytes })
 }
 
 type RestoreVersionInput = {
@@ -207,7 +207,7 @@ export async function restoreVersion(
 export async function deleteVersion(
   ctx: ServiceContext,
   versionId: string,
-): Promise<{ file: EntryRow; version: VersionRow }> {
+): Promise<{ file: FileRow; version: VersionRow }> {
   return inVersionTransaction(ctx, versionId, async (s) => {
     const { entry, parent, version } = await requireLiveVersion(s, versionId)
     if (entry.versionId === versionId) {
@@ -221,7 +221,7 @@ export async function deleteVersion(
     await addUsed(s, entry.workspaceId, -version.size, { checkQuota: false })
     const difference = { size: 0, olderBytes: -version.size, fileCount: 0, folderCount: 0 }
     await addTotals(s, parent.id, difference)
-    const file = await bumpRevision(s, entry.id, { olderBytes: entry.olderBytes - version.size })
+    const file = await bumpRevision(s, entry, { olderBytes: entry.olderBytes - version.size })
     const details = { changed: ['versions'], number: version.number }
     const path = pathOf(file, parent)
     const { workspaceId, id: entryId } = file

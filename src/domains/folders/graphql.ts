@@ -3,14 +3,20 @@ import { InvalidState, NameConflict } from '../../errors/entries.ts'
 import { builder } from '../../graphql/builder.ts'
 import { QuotaExceededError } from '../../graphql/errors.ts'
 import { listCost } from '../../graphql/limits/costs.ts'
-import { Node, NodeInWorkspace, nodeType, nodeTypeInWorkspace } from '../../graphql/nodes.ts'
+import {
+  loadOrThrow,
+  Node,
+  NodeInWorkspace,
+  nodeType,
+  nodeTypeInWorkspace,
+} from '../../graphql/nodes.ts'
 import { page } from '../../graphql/pages.ts'
 import { workspaceMutation } from '../activity/graphql.ts'
 import {
   Entry,
   EntryConnection,
   loadAncestors,
-  loadEntry,
+  loadFolder,
   loadParent,
   readFilter,
   visibleEntries,
@@ -24,7 +30,7 @@ import {
   mediaKinds,
 } from '../entries/inputs.ts'
 import { byName, childrenList } from '../entries/lists/lists.ts'
-import type { EntryRow } from '../entries/reads.ts'
+import type { EntryRow, FolderRow } from '../entries/reads.ts'
 import { MAX_FOLDER_DEPTH } from '../entries/rules.ts'
 import { requireRead, Workspace } from '../workspaces/graphql.ts'
 import { type KindUsage, type Usage, usageByKind, usageOf } from './reads.ts'
@@ -32,7 +38,7 @@ import { createFolder } from './writes.ts'
 
 nodeType('fld', 'Folder', visibleEntries)
 
-const FolderTotals = builder.objectRef<EntryRow>('FolderTotals').implement({
+const FolderTotals = builder.objectRef<FolderRow>('FolderTotals').implement({
   description: 'Totals of the whole subtree of a folder, without the trash.',
   fields: (t) => ({
     bytes: t.expose('size', {
@@ -44,7 +50,7 @@ const FolderTotals = builder.objectRef<EntryRow>('FolderTotals').implement({
   }),
 })
 
-export const Folder = builder.objectRef<EntryRow>('Folder').implement({
+export const Folder = builder.objectRef<FolderRow>('Folder').implement({
   description: 'A folder of a workspace.',
   interfaces: [Node, Entry],
   isTypeOf: (entry) => (entry as EntryRow).kind === 'folder',
@@ -166,7 +172,7 @@ builder.objectFields(Workspace, (t) => ({
     description: 'The root folder of the workspace. Requires scope FILES_READ.',
     resolve: async ({ id, rootId }, _, context) => {
       await requireRead(context, id)
-      return (await loadEntry(context, rootId)) as EntryRow
+      return loadOrThrow(loadFolder, context, rootId)
     },
   }),
   usage: t.field({
@@ -225,7 +231,7 @@ workspaceMutation('createFolder', {
       }),
     }),
   }),
-  payload: builder.objectRef<{ folder: EntryRow }>('CreateFolderPayload').implement({
+  payload: builder.objectRef<{ folder: FolderRow }>('CreateFolderPayload').implement({
     fields: (t) => ({
       folder: t.expose('folder', { type: Folder, description: 'The new or existing folder.' }),
     }),

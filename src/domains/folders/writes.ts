@@ -5,7 +5,13 @@ import { InvalidInput } from '../../errors/input.ts'
 import { record } from '../activity/writes.ts'
 import { withInputPath } from '../entries/input-path.ts'
 import { checkDepth } from '../entries/paths.ts'
-import { childByKey, type EntryRef, type EntryRow, requireLiveFolder } from '../entries/reads.ts'
+import {
+  childByKey,
+  type EntryRef,
+  type EntryRow,
+  type FolderRow,
+  requireLiveFolder,
+} from '../entries/reads.ts'
 import {
   checkDescription,
   checkMetadata,
@@ -38,7 +44,7 @@ type NewFolder = {
  * repeated. Requires role EDITOR and scope FILES_WRITE. Throws NotFound, Forbidden, InvalidInput,
  * NameConflict, InvalidState.
  */
-export async function createFolder(ctx: ServiceContext, input: NewFolder): Promise<EntryRow> {
+export async function createFolder(ctx: ServiceContext, input: NewFolder): Promise<FolderRow> {
   const ref = refOf(input)
   return inEntryTransaction(ctx, [ref], async (s) => {
     const start = await startOf(s, input, ref)
@@ -79,7 +85,7 @@ async function startOf({ tx, viewer }: TxContext, { folder }: NewFolder, ref: En
   return (await withInputPath(folder ? 'folder' : 'workspaceId', found)).entry
 }
 
-function requireFolder(existing: EntryRow): EntryRow {
+function requireFolder(existing: EntryRow): FolderRow {
   if (existing.kind === 'folder') return existing
   throw new InvalidState('FILE', 'a file already has this name')
 }
@@ -91,9 +97,9 @@ function requireFolder(existing: EntryRow): EntryRow {
  */
 export function ensureFolders(
   ctx: TxContext,
-  start: EntryRow,
+  start: FolderRow,
   names: readonly EntryName[],
-): Promise<EntryRow> {
+): Promise<FolderRow> {
   return descend(ctx, start, names, (folder, name) => {
     checkMarks(name.name, ['path'])
     return addFolder(ctx, folder, name)
@@ -104,15 +110,15 @@ export function ensureFolders(
  * Recreates folders that existed before, without the checks for new names. Throws InvalidInput for a path
  * that is too deep or too long, and InvalidState if a file has one of the names.
  */
-export const restoreFolders = (ctx: TxContext, start: EntryRow, names: readonly EntryName[]) =>
+export const restoreFolders = (ctx: TxContext, start: FolderRow, names: readonly EntryName[]) =>
   descend(ctx, start, names, (folder, name) => addFolder(ctx, folder, name))
 
 async function descend(
   ctx: TxContext,
-  start: EntryRow,
+  start: FolderRow,
   names: readonly EntryName[],
-  add: (folder: EntryRow, name: EntryName) => Promise<EntryRow>,
-): Promise<EntryRow> {
+  add: (folder: FolderRow, name: EntryName) => Promise<FolderRow>,
+): Promise<FolderRow> {
   let folder = start
   for (const name of names) {
     const child = await childByKey(ctx.tx, folder.id, name.nameKey)
@@ -123,12 +129,15 @@ async function descend(
 
 async function addFolder(
   ctx: TxContext,
-  parent: EntryRow,
+  parent: FolderRow,
   name: EntryName,
-  { tags = [], ...properties }: Partial<EntryRow> & { tags?: readonly TagName[] } = {},
-): Promise<EntryRow> {
+  { tags = [], ...properties }: Partial<FolderRow> & { tags?: readonly TagName[] } = {},
+): Promise<FolderRow> {
   checkDepth(depthOf(parent) + 1, ['path'])
-  const folder = await insertEntry(ctx, { ...properties, ...folderColumns(parent, name) })
+  const folder = await insertEntry<FolderRow>(ctx, {
+    ...properties,
+    ...folderColumns(parent, name),
+  })
   await addToAncestors(ctx, folder, parent.id)
   const { workspaceId, id: entryId, path } = folder
   await addTags(ctx, { workspaceId, entryId, tags })

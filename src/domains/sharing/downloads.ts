@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { inLockedTransaction, type ServiceContext, type TxContext } from '../../context.ts'
 import { downloadUrl } from '../../signing/signed-links.ts'
 import { record } from '../activity/writes.ts'
-import { type EntryRow, pathOf } from '../entries/reads.ts'
+import { type FileRow, pathOf } from '../entries/reads.ts'
 import { type Shared, shareNotFound } from './reads.ts'
 import { maxResumedBytes, RESUMABLE_MS, type ShareRow } from './rules.ts'
 
@@ -13,12 +13,12 @@ const defaultOptions: LinkOptions = { expiresInSeconds: 3600, disposition: 'atta
 export function sharedDownloadUrl(
   ctx: ServiceContext,
   { id: shareLinkId, expiresAt: shareEndsAt }: ShareRow,
-  { versionId, name }: EntryRow,
+  { versionId, name }: FileRow,
   { expiresInSeconds, disposition }: LinkOptions = defaultOptions,
 ) {
   const requestedEnd = ctx.now() + expiresInSeconds * 1000
   const expiresAt = Math.min(requestedEnd, shareEndsAt ?? requestedEnd)
-  const link = { versionId: versionId ?? '', disposition, expiresAt, shareLinkId }
+  const link = { versionId, disposition, expiresAt, shareLinkId }
   return { url: downloadUrl(ctx, link, name), expiresAt }
 }
 

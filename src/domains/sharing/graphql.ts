@@ -3,13 +3,12 @@ import { InvalidInput, QueryTooComplex } from '../../errors/input.ts'
 import { builder } from '../../graphql/builder.ts'
 import type { Context } from '../../graphql/context.ts'
 import { listCost } from '../../graphql/limits/costs.ts'
-import { loader, Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
+import { loader, loadOrThrow, Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { workspaceMutation } from '../activity/graphql.ts'
 import { Entry, loadEntry, Sharing } from '../entries/graphql.ts'
 import { EntryRef } from '../entries/inputs.ts'
-import type { EntryRow } from '../entries/reads.ts'
 import { SignedUrl } from '../files/graphql.ts'
 import { Workspace } from '../workspaces/graphql.ts'
 import { requireAccess } from '../workspaces/reads.ts'
@@ -40,7 +39,7 @@ const ShareLink = builder.objectRef<ShareRow>('ShareLink').implement({
     entry: t.field({
       type: Entry,
       description: 'The shared entry.',
-      resolve: async ({ entryId }, _, context) => (await loadEntry(context, entryId)) as EntryRow,
+      resolve: ({ entryId }, _, context) => loadOrThrow(loadEntry, context, entryId),
     }),
     url: t.field({
       type: 'URL',

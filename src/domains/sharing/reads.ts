@@ -5,7 +5,13 @@ import type { Tx } from '../../database/transaction.ts'
 import { NotFound } from '../../errors/access.ts'
 import { isIdSignature, signedIdPattern, signShareId } from '../../signing/signed-links.ts'
 import type { SigningKeys } from '../../signing/signing-keys.ts'
-import { type EntryRow, entryById, trashRootOf } from '../entries/reads.ts'
+import {
+  type EntryRow,
+  entryById,
+  type FolderRow,
+  folderById,
+  trashRootOf,
+} from '../entries/reads.ts'
 import { isWithin } from '../entries/rules.ts'
 import { versionsById } from '../files/reads.ts'
 import { requireAccess } from '../workspaces/reads.ts'
@@ -89,7 +95,7 @@ export type Shared = {
   share: ShareRow
   root: EntryRow
   entry: EntryRow
-  parent: EntryRow | null
+  parent: FolderRow | null
 }
 
 /**
@@ -136,11 +142,11 @@ export async function requireUnrevoked({ db }: Pick<ServiceContext, 'db'>, share
  */
 export const shareNotFound = () => new NotFound('share', 'nothing is here')
 
-type EntryWithParent = { entry: EntryRow; parent: EntryRow | null }
+type EntryWithParent = Pick<Shared, 'entry' | 'parent'>
 
 async function requireLive(db: Db, id: string): Promise<EntryWithParent> {
   const entry = await entryById(db, id)
-  const parent = entry?.parentId ? await entryById(db, entry.parentId) : null
+  const parent = await folderById(db, entry?.parentId)
   if (!entry || (entry.parentId && !parent) || trashRootOf(entry, parent)) throw shareNotFound()
   return { entry, parent }
 }

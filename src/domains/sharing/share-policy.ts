@@ -1,11 +1,12 @@
 import { InvalidInput } from '../../errors/input.ts'
 import type { Context } from '../../graphql/context.ts'
 import { type FieldPolicy, restrict } from '../../graphql/field-policy.ts'
+import { loadOrThrow } from '../../graphql/nodes.ts'
 import { page } from '../../graphql/pages.ts'
 import { loadAncestors, loadParent } from '../entries/graphql.ts'
 import type { EntryFilter } from '../entries/lists/filters.ts'
 import { byName, childrenList, type EntryOrder } from '../entries/lists/lists.ts'
-import { type EntryRow, pathOf } from '../entries/reads.ts'
+import { type EntryRow, type FileRow, type FolderRow, pathOf } from '../entries/reads.ts'
 import { loadVersion } from '../files/graphql.ts'
 import type { VersionRow } from '../files/reads.ts'
 import { loadTags } from '../tags/graphql.ts'
@@ -50,10 +51,8 @@ export function restrictToShare(shared: Shared): EntryRow {
     File: {
       ...entry,
       ...plain('size', 'mediaType', 'kind', 'sha256', 'status'),
-      version: async ({ versionId }: EntryRow, _: unknown, context) => {
-        const version = await loadVersion(context, versionId ?? '')
-        return version && restrictRow(version)
-      },
+      version: async ({ versionId }: FileRow, _: unknown, context) =>
+        restrictRow(await loadOrThrow(loadVersion, context, versionId)),
       downloadUrl: linkField(shared),
     },
     FileVersion: versionFields,
@@ -102,7 +101,7 @@ const pathBelow = ({ name, path }: EntryRow, fullPath: string) =>
 
 const childrenField =
   (restrictRow: RestrictRow) =>
-  async (folder: EntryRow, { filter, orderBy, ...args }: Children, { db }: Context) => {
+  async (folder: FolderRow, { filter, orderBy, ...args }: Children, { db }: Context) => {
     assertAllowedFilter(filter ?? {})
     const found = await page(args, childrenList(db, folder, filter ?? {}, orderBy ?? byName))
     const edges = found.edges.map((edge) => ({
@@ -127,7 +126,7 @@ function assertAllowedFilter(filter: EntryFilter) {
 
 const linkField =
   ({ share }: Shared) =>
-  (file: EntryRow, args: LinkArgs, context: Context) => {
+  (file: FileRow, args: LinkArgs, context: Context) => {
     const { expiresInSeconds } = args
     if (expiresInSeconds < 1 || expiresInSeconds > MAX_LINK_TTL_SECONDS) {
       const message = `must be 1 to ${MAX_LINK_TTL_SECONDS} seconds`

@@ -4,7 +4,7 @@ import { newId } from '../../database/ids.ts'
 import type { Tx } from '../../database/transaction.ts'
 import { record } from '../activity/writes.ts'
 import { withInputPath } from '../entries/input-path.ts'
-import { type EntryRef, entryById, pathOf, requireLive } from '../entries/reads.ts'
+import { type EntryRef, entryById, loadPath, pathOf, requireLive } from '../entries/reads.ts'
 import { entriesDeleted } from '../entries/trash.ts'
 import { roleChanged } from '../members/writes.ts'
 import { requireScope } from '../workspaces/reads.ts'
@@ -121,8 +121,7 @@ const deleteShares = (tx: Tx, { workspaceId, userId }: Sharer): Promise<ShareRow
 
 async function sharedPath(tx: Tx, { entryId }: ShareRow): Promise<string | null> {
   const entry = await entryById(tx, entryId)
-  const parent = entry?.parentId ? await entryById(tx, entry.parentId) : null
-  return entry && pathOf(entry, parent)
+  return entry && loadPath(tx, entry)
 }
 
 entriesDeleted.listen((tx, { ids }) =>

@@ -73,7 +73,7 @@ async function findingsFor(c: CheckContext, link: Link): Promise<Finding[]> {
     return [{ ...about, code: 'LINK_FILE', says, repair: () => deleteLink(c.db, link) }]
   }
   if (folderId === null || link.trashRootId !== null) return []
-  const to = childPath({ path: link.folderPath, pathKey: null }, name)
+  const to = childPath({ path: link.folderPath ?? '' }, name)
   if (to === path || !(await isFollowed(c, link))) return []
   const says = `it is linked to ${JSON.stringify(path)}, but ${fileId} is at ${JSON.stringify(to)}`
   const move = { workspaceId, entryId: fileId, from: path, to }

@@ -10,7 +10,7 @@ import { NodeInWorkspace, nodeTypeInWorkspace } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { workspaceMutation } from '../activity/graphql.ts'
 import { loadEntry, loadParent } from '../entries/graphql.ts'
-import { type EntryRow, entryByPath, trashRootOf } from '../entries/reads.ts'
+import { entryByPath, type FileRow, trashRootOf } from '../entries/reads.ts'
 import { File } from '../files/graphql.ts'
 import { Workspace } from '../workspaces/graphql.ts'
 import { requireAccess } from '../workspaces/reads.ts'
@@ -101,7 +101,7 @@ const tableId = (table: Table) => idInWorkspace('tbl', table.workspaceId, keyOfT
 const keyOfRow = ({ table, row }: TableRow) => `${keyOfTable(table)}.${row.key}`
 const rowId = (shown: TableRow) => idInWorkspace('row', shown.table.workspaceId, keyOfRow(shown))
 
-type Linked = { column: string; file: EntryRow | null }
+type Linked = { column: string; file: FileRow | null }
 const LinkedFile = builder.objectRef<Linked>('LinkedFile').implement({
   description: 'The file that a FILE_PATH cell points to.',
   fields: (t) => ({
@@ -145,7 +145,7 @@ async function filesOf(shown: ShownRow, _: unknown, context: Context): Promise<L
       const file = link
         ? await loadEntry(context, link.fileId)
         : await entryAt(context, table.workspaceId, path)
-      return { column, file: file && (await isLiveFile(file, context)) ? file : null }
+      return { column, file: file?.kind === 'file' && (await isLive(file, context)) ? file : null }
     }),
   )
 }
@@ -158,8 +158,8 @@ async function entryAt({ db }: Context, workspaceId: string, path: string) {
   })
 }
 
-const isLiveFile = async (entry: EntryRow, context: Context) =>
-  entry.kind === 'file' && !trashRootOf(entry, await loadParent(entry, context))
+const isLive = async (file: FileRow, context: Context) =>
+  !trashRootOf(file, await loadParent(file, context))
 
 const TableType = builder.objectRef<Table>('Table').implement({
   description: 'An SQL table of the database, which other programs can also read and write.',
@@ -333,7 +333,7 @@ workspaceMutation('linkRow', {
       }),
     }),
   }),
-  payload: builder.objectRef<{ row: ShownRow; file: EntryRow }>('LinkRowPayload').implement({
+  payload: builder.objectRef<{ row: ShownRow; file: FileRow }>('LinkRowPayload').implement({
     description: 'The result of linkRow.',
     fields: (t) => ({
       row: t.expose('row', {

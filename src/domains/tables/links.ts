@@ -5,7 +5,7 @@ import { insertRow, type RawRow, updateRows } from '../../database/user-tables/r
 import { InvalidState, RowRejected } from '../../errors/entries.ts'
 import { record } from '../activity/writes.ts'
 import { withInputPath } from '../entries/input-path.ts'
-import { type EntryRow, entryById, pathOf, requireLive } from '../entries/reads.ts'
+import { type FileRow, loadPath, requireLive } from '../entries/reads.ts'
 import { inEntryTransaction } from '../entries/transaction.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import {
@@ -41,7 +41,7 @@ const MAX_ROWS = 1000
 export async function linkRow(
   ctx: ServiceContext,
   { fileId, link }: { fileId: string; link: RowLink },
-): Promise<TableRow & { file: EntryRow }> {
+): Promise<TableRow & { file: FileRow }> {
   return inEntryTransaction(ctx, [{ id: fileId }], async (s) => {
     const lookup = requireLive(s.tx, s.viewer, { id: fileId }, toWriteRows)
     const { entry: file } = await withInputPath('fileId', lookup)
@@ -57,14 +57,14 @@ export async function linkRow(
  */
 export async function linkFile(
   s: TxContext,
-  file: EntryRow,
+  file: FileRow,
   link: RowLink,
   uploadId: string | null = null,
 ): Promise<TableRow> {
   const { workspaceId, id: entryId } = file
   await requireAccess(s.tx, s.viewer, workspaceId, toWriteRows)
   const table = await requireTable(s.tx, workspaceId, link.table)
-  const path = pathOf(file, file.parentId ? await entryById(s.tx, file.parentId) : null)
+  const path = await loadPath(s.tx, file)
   const rows = await writeRows(s, table, link, path)
   const { column } = link
   const linked = { workspaceId, column, fileId: entryId, path, uploadId }

@@ -4,7 +4,13 @@ import type { Tx } from '../../database/transaction.ts'
 import { insertRows } from '../../database/user-tables/rows.ts'
 import type { Cell, Cells } from '../../database/user-tables/user-table.ts'
 import { record } from '../activity/writes.ts'
-import { type EntryRow, entriesById, entryById, pathOf } from '../entries/reads.ts'
+import {
+  type EntryRow,
+  entriesWithParents,
+  loadPath,
+  pathOf,
+  type TrashedRow,
+} from '../entries/reads.ts'
 import { addLinks } from './links.ts'
 import { type RowLinkRow, type Table, tablesOf } from './reads.ts'
 import { moveRows } from './sync-paths.ts'
@@ -24,12 +30,11 @@ const BATCH_SIZE = 100
  */
 export async function relinkRows(
   s: TxContext,
-  before: EntryRow,
+  before: TrashedRow,
   restored: EntryRow,
 ): Promise<number> {
   const { workspaceId, id: entryId } = restored
-  const parent = restored.parentId ? await entryById(s.tx, restored.parentId) : null
-  const move = { from: before.originalPath ?? '', to: pathOf(restored, parent) }
+  const move = { from: before.originalPath, to: await loadPath(s.tx, restored) }
   await moveRows(s, { workspaceId, entryId, ...move })
   let rows = 0
   for (const table of await tablesOf(s.tx, workspaceId)) {
@@ -119,13 +124,6 @@ const existingColumns = ({ columns }: Table, cells: Cells): Cells =>
  * exist.
  */
 async function currentPaths(tx: Tx, fileIds: string[]): Promise<Map<string, string>> {
-  if (fileIds.length === 0) return new Map()
-  const present = (rows: (EntryRow | null)[]) => rows.flatMap((row) => row ?? [])
-  const files = present(await entriesById(tx, fileIds))
-  const parentIds = [...new Set(files.flatMap(({ parentId }) => parentId ?? []))]
-  const found = parentIds.length > 0 ? present(await entriesById(tx, parentIds)) : []
-  const parents = new Map(found.map((folder) => [folder.id, folder]))
-  return new Map(
-    files.map((file) => [file.id, pathOf(file, parents.get(file.parentId ?? '') ?? null)]),
-  )
+  const files = await entriesWithParents(tx, fileIds)
+  return new Map(files.map(({ entry, parent }) => [entry.id, pathOf(entry, parent)]))
 }

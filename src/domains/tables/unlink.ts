@@ -3,7 +3,7 @@ import { all, pathMatches } from '../../database/user-tables/predicates.ts'
 import { cellsOf, deleteRows, type RawRow } from '../../database/user-tables/rows.ts'
 import type { Cell, Cells } from '../../database/user-tables/user-table.ts'
 import { record } from '../activity/writes.ts'
-import type { EntryRow } from '../entries/reads.ts'
+import type { TrashedRow } from '../entries/reads.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { accessibleRows, linksOfRows, requireTable, type Table } from './reads.ts'
 import { requirePathColumn } from './rules.ts'
@@ -20,14 +20,13 @@ const BATCH_SIZE = 500
  */
 export async function unlinkRows(
   s: TxContext,
-  entry: EntryRow,
+  entry: TrashedRow,
   { table: named, column }: RowUnlink,
 ): Promise<number> {
-  const { workspaceId, id: entryId, originalPath } = entry
+  const { workspaceId, id: entryId, originalPath: path } = entry
   await requireAccess(s.tx, s.viewer, workspaceId, toWriteRows)
   const table = await requireTable(s.tx, workspaceId, named)
   requirePathColumn(table, column)
-  const path = originalPath ?? ''
   const linkedRows = pathMatches(s.tx, table, { column, path, below: entry.kind === 'folder' })
   const rows = await deleteRows(s.tx, table, all([accessibleRows(s.tx, table), linkedRows]))
   for (let i = 0; i < rows.length; i += BATCH_SIZE) {

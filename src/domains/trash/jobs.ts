@@ -30,6 +30,7 @@ const expiredEntries = ({ db, now }: ServiceContext): Promise<EntryRow[]> =>
     .where('e.purgingAt', 'is', null)
     .where((eb) => eb(eb('e.trashedAt', '+', eb('w.trashRetentionDays', '*', DAY_MS)), '<=', now()))
     .limit(BATCH_SIZE)
+    .$castTo<EntryRow>()
     .execute()
 
 /** Ignores that another request restored or purged the entry in the meantime. */

@@ -6,7 +6,7 @@ import { InvalidState } from '../../errors/entries.ts'
 import { enqueue } from '../../jobs/queue.ts'
 import { record } from '../activity/writes.ts'
 import { type BatchEntry, type BatchMode, batch, type Outcome } from '../entries/batch.ts'
-import type { EntryRow } from '../entries/reads.ts'
+import { type EntryRow, selectEntries } from '../entries/reads.ts'
 import { countTrashed } from '../entries/totals.ts'
 import { deleteEntries, markPurging } from '../entries/trash.ts'
 import { deleteVersions } from '../files/writes.ts'
@@ -62,9 +62,7 @@ export async function emptyTrash(
 }
 
 const trashedEntries = ({ tx }: TxContext, workspaceId: string, before: number) =>
-  tx
-    .selectFrom('entries')
-    .selectAll()
+  selectEntries(tx)
     .where('workspaceId', '=', workspaceId)
     .where('trashedAt', 'is not', null)
     .where('trashedAt', '<', before)
@@ -106,12 +104,7 @@ export async function drainPurged(ctx: ServiceContext, signal?: AbortSignal): Pr
 }
 
 const purgedRoot = (db: Db) =>
-  db
-    .selectFrom('entries')
-    .selectAll()
-    .where('purgingAt', 'is not', null)
-    .limit(1)
-    .executeTakeFirst()
+  selectEntries(db).where('purgingAt', 'is not', null).limit(1).executeTakeFirst()
 
 /**
  * Deletes one batch: first files, then folders from the deepest up, then the root. Returns false after the

@@ -2,9 +2,9 @@ import type { Db } from '../../database/database.ts'
 import { fileKind, folderKind } from '../../database/query/entry-kinds.ts'
 import type { List } from '../../database/query/keyset.ts'
 import { startsWith } from '../../database/query/like.ts'
-import { applyFilter, type EntryFilter } from '../entries/lists/filters.ts'
+import { applyFilter, type EntryFilter, selectEntries } from '../entries/lists/filters.ts'
 import { patternPredicate } from '../entries/lists/lists.ts'
-import type { EntryRow } from '../entries/reads.ts'
+import type { EntryRow, FolderRow } from '../entries/reads.ts'
 
 export type TrashOrder = {
   field: 'TRASHED_AT' | 'NAME' | 'SIZE'
@@ -15,8 +15,7 @@ export const latestFirst: TrashOrder = { field: 'TRASHED_AT', direction: 'DESC' 
 /** Conditions on the path of trashed entries compare their original paths. */
 const originalPathStartsWith = (prefix: string) => startsWith('e.originalPath', prefix)
 
-const pathPrefixOf = (folder: EntryRow | null | undefined) =>
-  folder?.path ? `${folder.path}/` : ''
+const pathPrefixOf = ({ path }: FolderRow) => (path === '' ? '' : `${path}/`)
 
 const columns = { TRASHED_AT: 'trashedAt', NAME: 'nameKey', SIZE: 'size' } as const
 
@@ -28,17 +27,14 @@ export function trashList(
   { field, direction }: TrashOrder,
 ): List<EntryRow> {
   const sortDirection = direction === 'ASC' ? 'asc' : 'desc'
-  const trashed = db
-    .selectFrom('entries as e')
-    .selectAll('e')
+  const { pathPrefix, within, type } = filter
+  let trashed = selectEntries(db)
     .where('e.workspaceId', '=', workspaceId)
     .where('e.trashedAt', 'is not', null)
     .where('e.purgingAt', 'is', null)
-    .$if(filter.pathPrefix != null, (q) => q.where(originalPathStartsWith(filter.pathPrefix ?? '')))
-    .$if(filter.within != null, (q) => q.where(originalPathStartsWith(pathPrefixOf(filter.within))))
-    .$if(filter.type != null, (q) =>
-      q.where('e.kind', '=', filter.type === 'FILE' ? fileKind : folderKind),
-    )
+  if (pathPrefix != null) trashed = trashed.where(originalPathStartsWith(pathPrefix))
+  if (within != null) trashed = trashed.where(originalPathStartsWith(pathPrefixOf(within)))
+  if (type != null) trashed = trashed.where('e.kind', '=', type === 'FILE' ? fileKind : folderKind)
   return {
     ordering: `trash:${workspaceId}:${field}:${direction}`,
     keys: [

@@ -8,10 +8,13 @@ import { withInputPath } from '../entries/input-path.ts'
 import {
   type EntryRef,
   type EntryRow,
-  entryById,
+  type FolderRow,
+  folderById,
+  isTrashed,
   requireEntry,
   requireLive,
   requireLiveFolder,
+  type TrashedRow,
 } from '../entries/reads.ts'
 import { checkEntryPath } from '../entries/rules.ts'
 import { putInTrash, restoreFromTrash } from '../entries/trash.ts'
@@ -57,7 +60,7 @@ export async function trashEntries(
 }
 
 const sumOfSucceeded = (results: readonly Outcome[], rows: ReadonlyMap<string, number>) =>
-  results.reduce((sum, { entry }) => sum + (rows.get(entry?.id ?? '') ?? 0), 0)
+  results.reduce((sum, { entry }) => sum + ((entry && rows.get(entry.id)) ?? 0), 0)
 
 type RestoreInput = {
   entries: readonly BatchEntry[]
@@ -101,27 +104,27 @@ export async function requireTrashed(
   ctx: TxContext,
   { entry: ref, expectedRevision }: BatchEntry,
   need: Parameters<typeof requireEntry>[3],
-): Promise<EntryRow> {
+): Promise<TrashedRow> {
   if (ref.id == null) {
     const message = 'an entry in the trash has no path: refer to it by id'
     throw new InvalidInput({ path: ['entry', 'path'], message })
   }
   const { entry } = await requireEntry(ctx.tx, ctx.viewer, ref.id, need)
   checkRevision(entry, expectedRevision)
-  if (entry.trashedAt !== null) return entry
+  if (isTrashed(entry)) return entry
   throw new InvalidState('NOT_TRASHED', 'the entry was not moved to the trash directly')
 }
 
 async function restoreTarget(
   ctx: TxContext,
-  entry: EntryRow,
+  entry: TrashedRow,
   fallback: EntryRef | null | undefined,
-): Promise<EntryRow> {
-  const original = entry.originalParentId ? await entryById(ctx.tx, entry.originalParentId) : null
+): Promise<FolderRow> {
+  const original = await folderById(ctx.tx, entry.originalParentId)
   if (original && original.trashRootId === null) return original
   if (fallback) return requireFallback(ctx, entry, fallback)
   const { entry: root } = await requireLiveFolder(ctx.tx, ctx.viewer, rootOf(entry), toWrite)
-  return restoreFolders(ctx, root, checkEntryPath(entry.originalPath ?? '').slice(0, -1))
+  return restoreFolders(ctx, root, checkEntryPath(entry.originalPath).slice(0, -1))
 }
 
 async function requireFallback(ctx: TxContext, entry: EntryRow, fallback: EntryRef) {

@@ -21,7 +21,7 @@ import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { workspaceMutation } from '../activity/graphql.ts'
 import { currentSyncCursor } from '../activity/reads.ts'
-import { loadEntry, loadParent } from '../entries/graphql.ts'
+import { loadEntry, loadFile, loadParent } from '../entries/graphql.ts'
 import { BatchModeEnum } from '../entries/inputs.ts'
 import { pathOf } from '../entries/reads.ts'
 import { toWrite } from '../entries/writes.ts'
@@ -250,7 +250,7 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
 })
 
 function fileOf({ fileId }: UploadRow, _: unknown, context: Context) {
-  return fileId ? loadEntry(context, fileId) : null
+  return fileId ? loadFile(context, fileId) : null
 }
 
 function versionOf({ versionId }: UploadRow, _: unknown, context: Context) {

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { ServiceContext } from '../../context.ts'
-import { type EntryRow, entryById, trashRootOf } from '../../domains/entries/reads.ts'
+import { type EntryRow, entryById, folderById, trashRootOf } from '../../domains/entries/reads.ts'
 import { requireVersion } from '../../domains/files/reads.ts'
 import { requireOwnUpload, uploadById } from '../../domains/uploads/reads.ts'
 import { statusAt, type UploadRow } from '../../domains/uploads/rules.ts'
@@ -27,7 +27,7 @@ export async function requireLiveFile(
   { fileId }: UploadRow,
 ): Promise<EntryRow> {
   const file = fileId ? await entryById(db, fileId) : null
-  const parent = file?.parentId ? await entryById(db, file.parentId) : null
+  const parent = await folderById(db, file?.parentId)
   if (file && parent && !trashRootOf(file, parent)) return file
   throw new HttpError(410, 'GONE', 'the file of the upload does not exist any more')
 }

@@ -1,5 +1,5 @@
 import type { ServiceContext } from '../../context.ts'
-import { entryById, pathOf } from '../../domains/entries/reads.ts'
+import { entryById, loadPath } from '../../domains/entries/reads.ts'
 import { versionsById } from '../../domains/files/reads.ts'
 import { tagsOfEntries } from '../../domains/tags/reads.ts'
 import { NotFound } from '../../errors/access.ts'
@@ -12,14 +12,14 @@ import { downloadUrl, LINK_TTL_MS } from '../../signing/signed-links.ts'
 export async function fileJson(ctx: ServiceContext, fileId: string) {
   const { db } = ctx
   const file = await entryById(db, fileId)
-  const [version] = await versionsById(db, [file?.versionId ?? ''])
-  const parent = file?.parentId ? await entryById(db, file.parentId) : null
-  if (!file || !version) throw new NotFound(fileId)
+  if (file?.kind !== 'file') throw new NotFound(fileId)
+  const [version] = await versionsById(db, [file.versionId])
+  if (!version) throw new NotFound(fileId)
   const basic = {
     id: file.id,
     key: file.id,
     name: file.name,
-    path: pathOf(file, parent),
+    path: await loadPath(db, file),
     size: file.size,
   }
   if (!ctx.viewer?.scopes.has('FILES_READ')) return basic

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { inTransaction } from '../../../src/context.ts'
+import { selectEntries } from '../../../src/domains/entries/reads.ts'
 import { purge as purgeRow } from '../../../src/domains/trash/purge.ts'
 import { InvalidState } from '../../../src/errors/entries.ts'
 import {
@@ -643,9 +644,7 @@ describe('purgeEntries', () => {
   test('by a job that read the trash before a restore does no harm', async () => {
     const one = await file('1.txt', 'alive')
     await trashEntries(holdall, one)
-    const seen = await holdall.app.db
-      .selectFrom('entries')
-      .selectAll()
+    const seen = await selectEntries(holdall.app.db)
       .where('id', '=', one.id)
       .executeTakeFirstOrThrow()
     const late = () =>

@@ -1,12 +1,10 @@
 import type { Db } from '../../../src/database/database.ts'
-import type { EntryRow } from '../../../src/domains/entries/reads.ts'
+import { type EntryRow, selectEntries } from '../../../src/domains/entries/reads.ts'
 import type { Tree } from './mirror.ts'
 
 /** Returns the live entries of a workspace, and those that were trashed themselves, ordered by id. */
 export async function entriesOf(db: Db, workspaceId: string) {
-  const all = await db
-    .selectFrom('entries')
-    .selectAll()
+  const all = await selectEntries(db)
     .where('workspaceId', '=', workspaceId)
     .where('purgingAt', 'is', null)
     .orderBy('id')

@@ -6,7 +6,7 @@ import type { NameConflictMode } from '../../../database/tables.ts'
 import { InvalidState } from '../../../errors/entries.ts'
 import { requireUnrevoked } from '../../accounts/reads.ts'
 import { withInputPath } from '../../entries/input-path.ts'
-import { type EntryRef, type EntryRow, requireLiveFolder } from '../../entries/reads.ts'
+import { type EntryRef, type FolderRow, requireLiveFolder } from '../../entries/reads.ts'
 import { checkEntryPath } from '../../entries/rules.ts'
 import { resolveNameConflict, toWrite } from '../../entries/writes.ts'
 import { commitBytes } from '../../uploads/confirm/confirm.ts'
@@ -49,7 +49,7 @@ export function importArchive(ctx: ServiceContext, input: ImportInput): Promise<
   // A broken stream fails with a plain errno error, not with a StorageError.
   return runImport(ctx, input).catch(wrapIoError('cannot read the archive'))
 }
-type ImportResult = { folder: EntryRow; entryCount: number }
+type ImportResult = { folder: FolderRow; entryCount: number }
 
 async function runImport(
   ctx: ServiceContext,
@@ -83,7 +83,7 @@ async function claimArchive(ctx: ServiceContext, uploadId: string): Promise<Uplo
   throw new InvalidState(upload.status, 'the upload was confirmed or imported already')
 }
 
-type Claimed = { archive: UploadRow; folder: EntryRow; onConflict: NameConflictMode }
+type Claimed = { archive: UploadRow; folder: FolderRow; onConflict: NameConflictMode }
 
 async function importClaimed(
   ctx: ServiceContext,
@@ -126,7 +126,7 @@ async function importClaimed(
  */
 async function validateImport(
   ctx: ServiceContext,
-  { zip, folder, onConflict }: { zip: Zip; folder: EntryRow; onConflict: NameConflictMode },
+  { zip, folder, onConflict }: { zip: Zip; folder: FolderRow; onConflict: NameConflictMode },
 ): Promise<number> {
   const checked = new Set<string>()
   let bytes = 0

@@ -3,7 +3,7 @@ import type { TxContext } from '../../../context.ts'
 import type { NameConflictMode } from '../../../database/tables.ts'
 import { afterCommit } from '../../../database/transaction.ts'
 import { NameConflict } from '../../../errors/entries.ts'
-import type { EntryRow } from '../../entries/reads.ts'
+import type { FolderRow } from '../../entries/reads.ts'
 import { checkEntryPath, type EntryName } from '../../entries/rules.ts'
 import { resolveNameConflict, updateEntry } from '../../entries/writes.ts'
 import type { Blob } from '../../files/blobs.ts'
@@ -19,13 +19,13 @@ export type StagedItem = Omit<ImportItem, 'versions'> & {
 }
 type InsertTreeInput = {
   items: AsyncGenerator<StagedItem>
-  destination: EntryRow
+  destination: FolderRow
   onConflict: NameConflictMode
 }
 /** The folders that were created or found so far. Name conflicts are possible only at the first level. */
 type TreeState = Omit<InsertTreeInput, 'items'> & {
-  topFolders: Map<string, EntryRow>
-  last: { path: string; folder: EntryRow } | null
+  topFolders: Map<string, FolderRow>
+  last: { path: string; folder: FolderRow } | null
 }
 
 /** The transaction is long, so it yields to the event loop after this many entries. */
@@ -38,7 +38,7 @@ const YIELD_EVERY_ENTRIES = 50
 export async function insertTree(
   s: TxContext,
   { items, ...where }: InsertTreeInput,
-): Promise<{ folder: EntryRow; entryCount: number }> {
+): Promise<{ folder: FolderRow; entryCount: number }> {
   const state: TreeState = { ...where, topFolders: new Map(), last: null }
   let entryCount = 0
   for await (const item of items) {
@@ -86,7 +86,7 @@ function removeDuplicateBlob(s: TxContext, { ownBlobUsed }: FileResult, { id }: 
   if (!ownBlobUsed) afterCommit(s.tx, () => s.blobs.remove(id).catch(() => {}))
 }
 
-async function folderAt(s: TxContext, state: TreeState, names: EntryName[]): Promise<EntryRow> {
+async function folderAt(s: TxContext, state: TreeState, names: EntryName[]): Promise<FolderRow> {
   const [top, ...below] = names
   if (!top) return state.destination
   const path = names.map(({ nameKey }) => nameKey).join('/')
@@ -96,7 +96,7 @@ async function folderAt(s: TxContext, state: TreeState, names: EntryName[]): Pro
   return folder
 }
 
-async function topFolder(s: TxContext, state: TreeState, requested: EntryName): Promise<EntryRow> {
+async function topFolder(s: TxContext, state: TreeState, requested: EntryName): Promise<FolderRow> {
   const known = state.topFolders.get(requested.nameKey)
   if (known) return known
   const { name, existing } = await resolveNameConflict(

@@ -1,10 +1,11 @@
 import { type ExpressionBuilder, type SelectQueryBuilder, sql } from 'kysely'
+import type { Db } from '../../../database/database.ts'
 import { contains, startsWith } from '../../../database/query/like.ts'
 import type { WorkBudget } from '../../../database/query/work-budget.ts'
 import type { EntryKind, MediaKind, Row, Tables } from '../../../database/tables.ts'
 import { foldName, prefixUpperBound } from '../../../names.ts'
 import type { Pattern } from '../patterns/patterns.ts'
-import type { EntryRow } from '../reads.ts'
+import type { EntryRow, FolderRow } from '../reads.ts'
 
 type Maybe<T> = T | null | undefined
 export type EntryFilter = {
@@ -27,15 +28,18 @@ export type EntryFilter = {
   updatedAt?: Maybe<{ gte?: Maybe<number>; lt?: Maybe<number> }>
   createdBy?: Maybe<readonly string[]>
   /** The folder, which is already loaded and authorised. */
-  within?: Maybe<EntryRow>
+  within?: Maybe<FolderRow>
   /** The folder at which the scan starts; see scan-root.ts. */
-  scanRoot?: EntryRow | null | undefined
+  scanRoot?: FolderRow | null | undefined
   sha256?: Maybe<string>
 }
 
 type Scoped = { e: Row<'entries'> }
 /** A query for entries with the alias `e`. */
 export type Entries = SelectQueryBuilder<Tables & Scoped, 'e', EntryRow>
+/** Returns a query for whole entries with the alias `e`, to which lists add their conditions. */
+export const selectEntries = (db: Db): Entries =>
+  db.selectFrom('entries as e').selectAll('e').$castTo<EntryRow>()
 export type Where = ExpressionBuilder<Tables & Scoped, 'e'>
 
 /** Returns the kinds of entries that can match a filter. Conditions on columns of files exclude folders. */
@@ -88,9 +92,9 @@ const isInPathRange = (p: WhereParent, start: string) =>
   p.and([p('p.pathKey', '>=', start), p('p.pathKey', '<', prefixUpperBound(start))])
 
 /** Compares the trash root too, because a trashed folder may have the path of a live one. */
-const isBelow = (p: WhereParent, { pathKey, trashRootId }: EntryRow) =>
+const isBelow = (p: WhereParent, { pathKey, trashRootId }: FolderRow) =>
   p.and([
-    isInPathRange(p, pathKey ?? ''),
+    isInPathRange(p, pathKey),
     trashRootId === null ? p('p.trashRootId', 'is', null) : p('p.trashRootId', '=', trashRootId),
   ])
 

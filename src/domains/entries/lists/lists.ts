@@ -5,7 +5,7 @@ import type { PreparedSegment, Segment } from '../../../database/query/segments.
 import type { EntryKind } from '../../../database/tables.ts'
 import { foldName, prefixUpperBound } from '../../../names.ts'
 import type { Path } from '../patterns/patterns.ts'
-import type { EntryRow } from '../reads.ts'
+import type { EntryRow, FolderRow } from '../reads.ts'
 import {
   applyFilter,
   type Entries,
@@ -13,6 +13,7 @@ import {
   entryKinds,
   hasTag,
   parentMatches,
+  selectEntries,
   type Where,
 } from './filters.ts'
 import { subtreeSize } from './scan-root.ts'
@@ -34,7 +35,7 @@ const columns = {
 /** Returns the list of the direct children of a folder. */
 export function childrenList(
   db: Db,
-  folder: EntryRow,
+  folder: FolderRow,
   filter: EntryFilter,
   order: EntryOrder,
 ): List<EntryRow> {
@@ -55,11 +56,7 @@ const preparedChildren = (db: Db, id: string, kind: EntryKind): PreparedSegment<
 })
 
 const childrenOf = (db: Db, folderId: string, kind: EntryKind): Entries =>
-  db
-    .selectFrom('entries as e')
-    .selectAll('e')
-    .where('e.parentId', '=', folderId)
-    .where('e.kind', '=', kindOf(kind))
+  selectEntries(db).where('e.parentId', '=', folderId).where('e.kind', '=', kindOf(kind))
 
 /** Returns whether a filter has no condition except `type`. */
 const isPlain = ({ type: _, budget: __, patterns = [], ...others }: EntryFilter) =>
@@ -80,12 +77,8 @@ export function workspaceList(
   const below =
     scanRoot && subtreeSize(scanRoot) <= MAX_SORTED_COUNT ? liveBelow(db, scanRoot) : null
   const rows = scanRoot === null ? noEntries(db) : (below ?? liveEntries(db, workspaceId))
-  const segmentOf = (kind: EntryKind) => {
-    const ofKind = rows
-      .where('e.kind', '=', kindOf(kind))
-      .$if(tagId !== undefined, (q) => q.where((eb) => hasTag(eb, 'et.tagId', [tagId ?? ''])))
-    return filtered(ofKind, filter)
-  }
+  const tagged = tagId === undefined ? rows : rows.where((eb) => hasTag(eb, 'et.tagId', [tagId]))
+  const segmentOf = (kind: EntryKind) => filtered(tagged.where('e.kind', '=', kindOf(kind)), filter)
   return entryList({ id: tagId ?? workspaceId, segmentOf, filter, order })
 }
 
@@ -97,9 +90,7 @@ const MAX_SORTED_COUNT = 10_000
 
 /** Returns a query for the live entries of a workspace except its root. */
 const liveEntries = (db: Db, workspaceId: string): Entries =>
-  db
-    .selectFrom('entries as e')
-    .selectAll('e')
+  selectEntries(db)
     .where('e.workspaceId', '=', workspaceId)
     .where((eb) => parentMatches(eb, (p) => p('p.trashRootId', 'is', null)))
 
@@ -108,9 +99,7 @@ const liveEntries = (db: Db, workspaceId: string): Entries =>
  * of the entry, so that the database does not choose the index of the whole workspace.
  */
 export const liveByIds = (db: Db, workspaceId: string, ids: readonly string[]): Entries =>
-  db
-    .selectFrom('entries as e')
-    .selectAll('e')
+  selectEntries(db)
     .where('e.id', 'in', ids)
     .where((eb) =>
       parentMatches(eb, (p) =>
@@ -118,27 +107,20 @@ export const liveByIds = (db: Db, workspaceId: string, ids: readonly string[]): 
       ),
     )
 
-const noEntries = (db: Db): Entries =>
-  db
-    .selectFrom('entries as e')
-    .selectAll('e')
-    .where((eb) => eb.lit(false))
+const noEntries = (db: Db): Entries => selectEntries(db).where((eb) => eb.lit(false))
 
 /** Returns a query for the entries below a live folder, found through the folders of its subtree. */
-const liveBelow = (db: Db, { workspaceId, pathKey }: EntryRow): Entries =>
-  db
-    .selectFrom('entries as e')
-    .selectAll('e')
-    .where('e.parentId', 'in', (q) =>
-      q
-        .selectFrom('entries as f')
-        .select('f.id')
-        .where('f.workspaceId', '=', workspaceId)
-        .where('f.kind', '=', folderKind)
-        .where('f.pathKey', '>=', pathKey)
-        .where('f.pathKey', '<', prefixUpperBound(pathKey ?? ''))
-        .where('f.trashRootId', 'is', null),
-    )
+const liveBelow = (db: Db, { workspaceId, pathKey }: FolderRow): Entries =>
+  selectEntries(db).where('e.parentId', 'in', (q) =>
+    q
+      .selectFrom('entries as f')
+      .select('f.id')
+      .where('f.workspaceId', '=', workspaceId)
+      .where('f.kind', '=', folderKind)
+      .where('f.pathKey', '>=', pathKey)
+      .where('f.pathKey', '<', prefixUpperBound(pathKey))
+      .where('f.trashRootId', 'is', null),
+  )
 
 type Listed = {
   /** Part of the ordering, so that the cursors of one list are invalid in another. */
@@ -193,9 +175,9 @@ export const patternPredicate = ({ patterns = [] }: EntryFilter) =>
 
 /** Returns the path of an entry; for a directly trashed entry, its original path. */
 function pathOf({ parentPath, parentKey, ...entry }: WithParentPath): Path {
-  const { kind, name, nameKey, path, pathKey, originalPath } = entry
+  const { name, nameKey, originalPath } = entry
   if (originalPath !== null) return { path: originalPath, pathKey: foldName(originalPath) }
-  if (kind === 'folder') return { path: path ?? '', pathKey: pathKey?.slice(0, -1) ?? '' }
+  if (entry.kind === 'folder') return { path: entry.path, pathKey: entry.pathKey.slice(0, -1) }
   return {
     path: parentPath ? `${parentPath}/${name}` : name,
     pathKey: `${parentKey ?? ''}${nameKey}`,

@@ -1,6 +1,6 @@
 import type { Db } from '../../../database/database.ts'
 import { foldName } from '../../../names.ts'
-import { type EntryRow, liveFolder } from '../reads.ts'
+import { type FolderRow, liveFolder } from '../reads.ts'
 import type { EntryFilter } from './filters.ts'
 
 /**
@@ -11,7 +11,7 @@ export async function findScanRoot(
   db: Db,
   workspaceId: string,
   { within, pathPrefix, patterns = [] }: EntryFilter,
-): Promise<EntryRow | null | undefined> {
+): Promise<FolderRow | null | undefined> {
   const candidates = within && within.trashRootId === null ? [within] : []
   const prefixes = [foldName(pathPrefix ?? ''), ...patterns.map(({ prefix }) => prefix)]
   for (const prefix of prefixes) {
@@ -26,4 +26,4 @@ export async function findScanRoot(
 }
 
 /** Returns the number of entries below a folder. */
-export const subtreeSize = ({ fileCount, folderCount }: EntryRow) => fileCount + folderCount
+export const subtreeSize = ({ fileCount, folderCount }: FolderRow) => fileCount + folderCount

@@ -1,12 +1,18 @@
 import type { TxContext } from '../../../context.ts'
 import { NotFound } from '../../../errors/access.ts'
 import { InvalidState } from '../../../errors/entries.ts'
-import { type EntryRow, liveFolder, requireLive, requireLiveFolder } from '../../entries/reads.ts'
+import {
+  type FileRow,
+  type FolderRow,
+  liveFolder,
+  requireLive,
+  requireLiveFolder,
+} from '../../entries/reads.ts'
 import { checkPath, childPath, type EntryName } from '../../entries/rules.ts'
 import { resolveNameConflict, toWrite } from '../../entries/writes.ts'
 
 /** The target of a file: an existing folder, and the names of the folders below it that may not exist yet. */
-export type Target = { folder: EntryRow; below: EntryName[] }
+export type Target = { folder: FolderRow; below: EntryName[] }
 type Place = { workspaceId: string; folderId: string | null; path: string }
 
 /**
@@ -28,7 +34,7 @@ export async function requireTarget(s: TxContext, place: Place): Promise<Target>
 export async function requireVersioned(
   s: TxContext,
   { workspaceId, versionOf }: { workspaceId: string; versionOf: string },
-): Promise<{ file: EntryRow; parent: EntryRow }> {
+): Promise<{ file: FileRow; parent: FolderRow }> {
   const { entry, parent } = await requireLive(s.tx, s.viewer, { id: versionOf }, toWrite)
   if (entry.workspaceId !== workspaceId) throw new NotFound(versionOf).at('versionOf')
   if (entry.kind === 'file' && parent) return { file: entry, parent }
@@ -37,7 +43,7 @@ export async function requireVersioned(
 
 /** Throws NameConflict if the folder exists and already has an entry of this name. */
 export async function requireFreeName(s: TxContext, { folder, below }: Target, name: EntryName) {
-  const pathKey = below.reduce((key, { nameKey }) => `${key}${nameKey}/`, folder.pathKey ?? '')
+  const pathKey = below.reduce((key, { nameKey }) => `${key}${nameKey}/`, folder.pathKey)
   const existing = await liveFolder(s.tx, folder.workspaceId, pathKey)
   if (existing) await resolveNameConflict(s, existing, name, 'FAIL')
 }
