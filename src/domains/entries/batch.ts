@@ -63,8 +63,8 @@ async function withItemPath<T>(index: number, work: Promise<T>): Promise<T> {
   try {
     return await work
   } catch (error) {
-    const path = (error instanceof DomainError && error.path) || []
-    if (sharedFields.has(path[0] ?? '')) throw error
+    const [field = ''] = (error instanceof DomainError && error.path) || []
+    if (sharedFields.has(field)) throw error
     return withInputPath(ENTRIES, withInputPath(String(index), Promise.reject(error)))
   }
 }

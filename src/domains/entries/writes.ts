@@ -82,16 +82,23 @@ export async function insertEntry<E extends EntryRow>(
     .executeTakeFirstOrThrow()
 }
 
-/** Returns the columns that place a new folder in `parent`. Throws InvalidInput if its path is too long. */
-export const folderColumns = (parent: FolderRow, { name, nameKey }: EntryName) => ({
-  workspaceId: parent.workspaceId,
-  kind: 'folder' as const,
-  parentId: parent.id,
-  name,
-  nameKey,
-  path: childPath(parent, name),
-  pathKey: childPathKey(parent, nameKey),
-})
+/** Inserts the row of a folder in `parent`, like insertEntry. Throws InvalidInput if its path is too long. */
+export const insertFolder = (
+  ctx: TxContext,
+  parent: FolderRow,
+  { name, nameKey }: EntryName,
+  properties: Partial<FolderRow>,
+) =>
+  insertEntry<FolderRow>(ctx, {
+    ...properties,
+    workspaceId: parent.workspaceId,
+    kind: 'folder',
+    parentId: parent.id,
+    name,
+    nameKey,
+    path: childPath(parent, name),
+    pathKey: childPathKey(parent, nameKey),
+  })
 
 /**
  * Returns the name that an entry gets in `folder`. If another entry has the wanted name, FAIL throws

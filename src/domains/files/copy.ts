@@ -19,7 +19,7 @@ import {
 } from '../entries/reads.ts'
 import type { EntryName } from '../entries/rules.ts'
 import { addToAncestors, copyKinds } from '../entries/totals.ts'
-import { folderColumns, insertEntry, resolveNameConflict, toWrite } from '../entries/writes.ts'
+import { insertEntry, insertFolder, resolveNameConflict, toWrite } from '../entries/writes.ts'
 import { copyTags } from '../tags/writes.ts'
 import { addUsed } from '../workspaces/writes.ts'
 import { type VersionRow, versionsById } from './reads.ts'
@@ -136,7 +136,7 @@ async function copyInto(
 function copyFolder(ctx: TxContext, original: FolderRow, parent: FolderRow, name: EntryName) {
   const { description, metadata, size, fileCount, folderCount } = original
   const details = { description, metadata, size, fileCount, folderCount }
-  return insertEntry<FolderRow>(ctx, { ...details, ...folderColumns(parent, name) })
+  return insertFolder(ctx, parent, name, details)
 }
 
 async function copyFile(

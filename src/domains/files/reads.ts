@@ -52,14 +52,12 @@ export async function requireVersion(
   need: AccessRequirement,
 ): Promise<ResolvedEntry & { entry: FileRow; version: VersionRow }> {
   const [version] = await versionsById(db, [versionId])
-  const { entry, ...found } = await requireEntry(
-    db,
-    viewer,
-    version?.fileId ?? NONEXISTENT_FILE_ID,
-    need,
-  ).catch((error) => {
-    throw error instanceof NotFound ? new NotFound(versionId) : error
-  })
+  const found = await requireEntry(db, viewer, version?.fileId ?? NONEXISTENT_FILE_ID, need).catch(
+    (error) => {
+      throw error instanceof NotFound ? new NotFound(versionId) : error
+    },
+  )
+  const { entry } = found
   if (!version || entry.kind !== 'file') throw new NotFound(versionId)
   return { ...found, entry, version }
 }

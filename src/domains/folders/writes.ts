@@ -23,7 +23,7 @@ import {
 } from '../entries/rules.ts'
 import { addToAncestors } from '../entries/totals.ts'
 import { inEntryTransaction } from '../entries/transaction.ts'
-import { folderColumns, insertEntry, resolveNameConflict, toWrite } from '../entries/writes.ts'
+import { insertFolder, resolveNameConflict, toWrite } from '../entries/writes.ts'
 import { checkMarks, checkTagNames, type TagName } from '../tags/rules.ts'
 import { addTags } from '../tags/writes.ts'
 
@@ -134,10 +134,7 @@ async function addFolder(
   { tags = [], ...properties }: Partial<FolderRow> & { tags?: readonly TagName[] } = {},
 ): Promise<FolderRow> {
   checkDepth(depthOf(parent) + 1, ['path'])
-  const folder = await insertEntry<FolderRow>(ctx, {
-    ...properties,
-    ...folderColumns(parent, name),
-  })
+  const folder = await insertFolder(ctx, parent, name, properties)
   await addToAncestors(ctx, folder, parent.id)
   const { workspaceId, id: entryId, path } = folder
   await addTags(ctx, { workspaceId, entryId, tags })

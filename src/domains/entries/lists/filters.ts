@@ -49,16 +49,22 @@ export function entryKinds({ type, kinds, mediaTypes, sha256 }: EntryFilter): En
   return both.filter((kind) => (kind === 'file' ? type !== 'FOLDER' : !filesOnly))
 }
 
+/** Returns the texts with which the folded path of each match begins. */
+export const prefixesOf = ({ pathPrefix, patterns = [] }: EntryFilter): string[] => [
+  foldName(pathPrefix ?? ''),
+  ...patterns.map(({ prefix }) => prefix),
+]
+
 /** Adds the conditions of a filter to a query, except its patterns. */
 export function applyFilter(rows: Entries, filter: EntryFilter): Entries {
-  const { kinds, mediaTypes, nameContains, pathPrefix, tags, size, createdAt, updatedAt } = filter
-  const { createdBy, within, sha256, patterns = [] } = filter
+  const { kinds, mediaTypes, nameContains, tags, size, createdAt, updatedAt } = filter
+  const { createdBy, within, sha256 } = filter
   let q = rows
   if (kinds != null) q = q.where('e.mediaKind', 'in', [...new Set(kinds)])
   if (mediaTypes != null) q = q.where((eb) => eb.or(mediaTypes.map(mediaTypeIs)))
   if (nameContains != null) q = q.where(contains('e.nameKey', foldName(nameContains)))
-  const prefixes = [foldName(pathPrefix ?? ''), ...patterns.map(({ prefix }) => prefix)]
-  for (const prefix of prefixes) if (prefix !== '') q = q.where((eb) => pathStartsWith(eb, prefix))
+  for (const prefix of prefixesOf(filter))
+    if (prefix !== '') q = q.where((eb) => pathStartsWith(eb, prefix))
   if (within != null) q = q.where((eb) => parentMatches(eb, (p) => isBelow(p, within)))
   if (tags?.anyOf != null) q = q.where((eb) => hasTag(eb, 't.nameKey', nameKeysOf(tags.anyOf)))
   for (const name of tags?.allOf ?? [])

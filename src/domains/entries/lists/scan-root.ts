@@ -1,7 +1,6 @@
 import type { Db } from '../../../database/database.ts'
-import { foldName } from '../../../names.ts'
 import { type FolderRow, liveFolder } from '../reads.ts'
-import type { EntryFilter } from './filters.ts'
+import { type EntryFilter, prefixesOf } from './filters.ts'
 
 /**
  * Returns the smallest live folder that contains every match of a filter, as far as its path conditions show.
@@ -10,11 +9,11 @@ import type { EntryFilter } from './filters.ts'
 export async function findScanRoot(
   db: Db,
   workspaceId: string,
-  { within, pathPrefix, patterns = [] }: EntryFilter,
+  filter: EntryFilter,
 ): Promise<FolderRow | null | undefined> {
+  const { within } = filter
   const candidates = within && within.trashRootId === null ? [within] : []
-  const prefixes = [foldName(pathPrefix ?? ''), ...patterns.map(({ prefix }) => prefix)]
-  for (const prefix of prefixes) {
+  for (const prefix of prefixesOf(filter)) {
     const pathKey = prefix.slice(0, prefix.lastIndexOf('/') + 1)
     const folder = pathKey === '' ? undefined : await liveFolder(db, workspaceId, pathKey)
     if (folder === null) return null

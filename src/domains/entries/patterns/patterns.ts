@@ -76,13 +76,14 @@ function translateGlob(glob: string): { source: string; prefix: string } {
   for (const { 0: token, index } of glob.matchAll(globTokens)) {
     const literal = literalText(token, index, open.length > 0)
     isLiteral &&= literal !== null
-    if (isLiteral) prefix += foldName(literal ?? '')
+    if (isLiteral && literal !== null) prefix += foldName(literal)
     if (token === '{') open.push(index)
     if (token === '}' && open.pop() === undefined) throw errorAt('pathGlob', index, 'unmatched }')
     source +=
       literal === null ? translateSpecial(glob, token, index) : RE2JS.quote(foldName(literal))
   }
-  if (open.length > 0) throw errorAt('pathGlob', open.at(-1) ?? 0, 'unmatched {')
+  const unmatched = open.at(-1)
+  if (unmatched !== undefined) throw errorAt('pathGlob', unmatched, 'unmatched {')
   return { source, prefix }
 }
 
@@ -95,7 +96,7 @@ function literalText(token: string, index: number, isInBraces: boolean): string 
 }
 
 function translateSpecial(glob: string, token: string, index: number): string {
-  const beginsName = index === 0 || '/{,'.includes(glob[index - 1] ?? '')
+  const beginsName = index === 0 || '/{,'.includes(glob.charAt(index - 1))
   if (token === '**/' && beginsName) return '(?:[^/]+/)*'
   return wildcards[token] ?? { '{': '(?:', '}': ')', ',': '|' }[token] ?? ''
 }
