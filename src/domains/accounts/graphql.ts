@@ -3,7 +3,7 @@ import type { UserKind } from '../../database/tables.ts'
 import { builder } from '../../graphql/builder.ts'
 import { ForbiddenError } from '../../graphql/errors.ts'
 import { listCost } from '../../graphql/limits/costs.ts'
-import { loader, Node } from '../../graphql/nodes.ts'
+import { loader, loadOrThrow, Node } from '../../graphql/nodes.ts'
 import { type TokenRow, tokensById, type UserRow, usersById } from './reads.ts'
 import { parseScopes } from './rules.ts'
 
@@ -92,7 +92,7 @@ export const ApiToken = builder.objectRef<TokenRow>('ApiToken').implement({
     user: t.field({
       type: User,
       description: 'The user on whose behalf the token acts.',
-      resolve: async ({ userId }, _, context) => (await loadUser(context, userId)) as UserRow,
+      resolve: ({ userId }, _, context) => loadOrThrow(loadUser, context, userId),
     }),
     issuer: t.field({
       type: User,
@@ -111,7 +111,7 @@ export const Viewer = builder.objectRef<NonNullable<ContextViewer>>('Viewer').im
     user: t.field({
       type: User,
       description: 'The user of the request.',
-      resolve: async ({ userId }, _, context) => (await loadUser(context, userId)) as UserRow,
+      resolve: ({ userId }, _, context) => loadOrThrow(loadUser, context, userId),
     }),
     token: t.field({
       type: ApiToken,

@@ -4,7 +4,7 @@ import { Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { CreateWorkspacePayload, UpdateWorkspacePayload, Workspace } from '../workspaces/graphql.ts'
-import { requireAccess } from '../workspaces/reads.ts'
+import { requireAccess, requireRow } from '../workspaces/reads.ts'
 import { type ActivityRow, activityById, activityList, currentSyncCursor } from './reads.ts'
 import { type ActivityAction, checkActivityFilter } from './rules.ts'
 import './writes.ts'
@@ -51,9 +51,7 @@ const requirement = { scope: 'ACTIVITY_READ', role: 'VIEWER' } as const
 nodeType('evt', 'ActivityEvent', async (ids, { db, viewer }) => {
   const rows = await activityById(db, ids)
   return Promise.all(
-    rows.map((row) =>
-      nullIfDenied(requireAccess(db, viewer, row?.workspaceId ?? '', requirement).then(() => row)),
-    ),
+    ids.map((id, i) => nullIfDenied(requireRow(db, viewer, id, rows[i], requirement))),
   )
 })
 

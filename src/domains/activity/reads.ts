@@ -21,15 +21,12 @@ export function activityList(
   workspaceId: string,
   { actions, actorIds, entryId, at }: ActivityFilter,
 ): List<ActivityRow> {
-  const events = db
-    .selectFrom('activity')
-    .selectAll()
-    .where('workspaceId', '=', workspaceId)
-    .$if(actions != null, (q) => q.where('action', 'in', [...new Set(actions)]))
-    .$if(actorIds != null, (q) => q.where('actorId', 'in', [...(actorIds ?? [])]))
-    .$if(entryId != null, (q) => q.where('entryId', '=', entryId ?? null))
-    .$if(at?.gte != null, (q) => q.where('at', '>=', at?.gte ?? 0))
-    .$if(at?.lt != null, (q) => q.where('at', '<', at?.lt ?? 0))
+  let events = db.selectFrom('activity').selectAll().where('workspaceId', '=', workspaceId)
+  if (actions != null) events = events.where('action', 'in', [...new Set(actions)])
+  if (actorIds != null) events = events.where('actorId', 'in', [...actorIds])
+  if (entryId != null) events = events.where('entryId', '=', entryId)
+  if (at?.gte != null) events = events.where('at', '>=', at.gte)
+  if (at?.lt != null) events = events.where('at', '<', at.lt)
   return {
     ordering: 'activity',
     keys: [{ column: 'activity.seq', as: 'seq', direction: 'desc', numeric: true }],

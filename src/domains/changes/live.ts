@@ -1,12 +1,12 @@
 import type { ServiceContext } from '../../context.ts'
 import { type Listening, listen, notifyOnCommit } from '../../database/notify.ts'
-import { NotFound, Unauthenticated } from '../../errors/access.ts'
+import { Unauthenticated } from '../../errors/access.ts'
 import { isAlive, tokensById } from '../accounts/reads.ts'
 import type { SyncPosition } from '../activity/sync-cursor.ts'
 import { recorded } from '../activity/writes.ts'
 import { uploadById } from '../uploads/reads.ts'
 import { isTerminal, statusAt, type UploadRow } from '../uploads/rules.ts'
-import { requireAccess } from '../workspaces/reads.ts'
+import { requireRow } from '../workspaces/reads.ts'
 import { isStreamEnd, type StreamEnd } from './events.ts'
 import { type Batch, changesAfter, currentPosition, positionOf } from './reads.ts'
 
@@ -98,11 +98,8 @@ async function* progress(
 }
 
 async function requireUpload({ db, viewer }: ServiceContext, id: string): Promise<UploadRow> {
-  const upload = await uploadById(db, id)
   const requirement = { scope: 'FILES_READ', role: 'VIEWER' } as const
-  await requireAccess(db, viewer, upload?.workspaceId ?? '', requirement, id)
-  if (!upload) throw new NotFound(id)
-  return upload
+  return requireRow(db, viewer, id, await uploadById(db, id), requirement)
 }
 
 /** Throws Unauthenticated if the token is revoked or expired. Does nothing for a request without a token. */

@@ -36,7 +36,7 @@ export async function readEvents(
   const result: ReadResult = { changes: [], position }
   for (const event of state.events) {
     result.changes.push(...changesOf(event, state))
-    const isLive = state.live.has(event.entryId ?? '')
+    const isLive = state.live.has(event.entryId)
     result.position = positionAfter(result.position, event, { isLive, lastSeq: state.lastSeq })
     if (result.position.scan) break
   }
@@ -67,7 +67,7 @@ async function loadState({ db, workspace }: ReadContext, events: Event[]) {
 }
 
 /** Returns the entries among `ids` that exist and are not in the trash, by id. */
-async function loadLive(db: Db, ids: string[]): Promise<Map<string, EntryRow>> {
+async function loadLive(db: Db, ids: string[]): Promise<Map<string | null, EntryRow>> {
   const live = (await entriesWithParents(db, ids)).filter(
     ({ entry, parent }) =>
       trashRootOf(entry, parent) === null && (entry.kind === 'folder' || parent),

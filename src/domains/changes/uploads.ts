@@ -20,13 +20,15 @@ export async function uploadsBySeq(
 }
 
 async function uploadsInDetails(db: Db, events: readonly Event[]): Promise<BySeq> {
-  const uploadEvents = events.filter((event) => uploadIdOf(event) !== null)
-  if (uploadEvents.length === 0) return []
-  const uploads = await uploadsById(
-    db,
-    uploadEvents.map((event) => uploadIdOf(event) ?? ''),
+  const ids = new Map(
+    events.flatMap((event) => {
+      const id = uploadIdOf(event)
+      return id === null ? [] : [[event.seq, id] as const]
+    }),
   )
-  return uploadEvents.flatMap(({ seq }, index): BySeq => {
+  if (ids.size === 0) return []
+  const uploads = await uploadsById(db, [...ids.values()])
+  return [...ids.keys()].flatMap((seq, index): BySeq => {
     const upload = uploads[index]
     return upload ? [[seq, upload]] : []
   })
@@ -47,8 +49,9 @@ async function confirmedUploads(db: Db, events: readonly Event[]): Promise<BySeq
     .where('fileId', 'in', [...new Set(fileEvents.map(({ entryId }) => entryId))])
     .where('confirmedAt', '>=', Math.min(...times) - MAX_CONFIRM_AGE_MS)
     .where('confirmedAt', '<=', Math.max(...times))
+    .$narrowType<{ confirmedAt: number }>()
     .execute()
-  const oldestFirst = uploads.sort((a, b) => (a.confirmedAt ?? 0) - (b.confirmedAt ?? 0))
+  const oldestFirst = uploads.sort((a, b) => a.confirmedAt - b.confirmedAt)
   const byFile = Map.groupBy(oldestFirst, ({ fileId }) => fileId)
   return fileEvents.flatMap((event): BySeq => {
     const upload = findSourceUpload(event, byFile.get(event.entryId) ?? [])

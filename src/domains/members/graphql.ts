@@ -2,10 +2,16 @@ import { idInWorkspace } from '../../database/ids.ts'
 import type { Row } from '../../database/tables.ts'
 import { InvalidState } from '../../errors/entries.ts'
 import { builder } from '../../graphql/builder.ts'
-import { loader, NodeInWorkspace, nodeType, nodeTypeInWorkspace } from '../../graphql/nodes.ts'
+import {
+  loader,
+  loadOrThrow,
+  NodeInWorkspace,
+  nodeType,
+  nodeTypeInWorkspace,
+} from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
-import { type UserRow, usersById } from '../accounts/reads.ts'
+import { usersById } from '../accounts/reads.ts'
 import { workspaceMutation } from '../activity/graphql.ts'
 import { Workspace, WorkspaceRoleEnum } from '../workspaces/graphql.ts'
 import { requireAccess } from '../workspaces/reads.ts'
@@ -44,7 +50,7 @@ const Member = builder.objectRef<MemberRow>('Member').implement({
     user: t.field({
       type: User,
       description: 'The user.',
-      resolve: async ({ userId }, _, context) => (await loadUser(context, userId)) as UserRow,
+      resolve: ({ userId }, _, context) => loadOrThrow(loadUser, context, userId),
     }),
     role: t.expose('role', {
       type: WorkspaceRoleEnum,

@@ -47,15 +47,14 @@ export async function sharedWorkspaceUsers(
   if (!viewer) return new Set()
   const own = ids.filter((id) => id === viewer.userId)
   if (!viewer.scopes.has('FILES_READ')) return new Set(own)
+  const { workspaceId } = viewer
   const shared = await db
     .selectFrom('members as mine')
     .innerJoin('members as theirs', 'theirs.workspaceId', 'mine.workspaceId')
     .select('theirs.userId')
     .where('mine.userId', '=', viewer.userId)
     .where('theirs.userId', 'in', ids)
-    .$if(viewer.workspaceId !== null, (q) =>
-      q.where('mine.workspaceId', '=', viewer.workspaceId ?? ''),
-    )
+    .$call((q) => (workspaceId === null ? q : q.where('mine.workspaceId', '=', workspaceId)))
     .execute()
   return new Set([...own, ...shared.map(({ userId }) => userId)])
 }

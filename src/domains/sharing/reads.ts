@@ -14,7 +14,7 @@ import {
 } from '../entries/reads.ts'
 import { isWithin } from '../entries/rules.ts'
 import { versionsById } from '../files/reads.ts'
-import { requireAccess } from '../workspaces/reads.ts'
+import { requireRow } from '../workspaces/reads.ts'
 import { isExpired, type ShareRow } from './rules.ts'
 
 /** The access that creating, reading and revoking share links requires. */
@@ -60,9 +60,7 @@ const shares = (db: Db | Tx) =>
 /** Returns a share link of a workspace in which the viewer may share. Throws NotFound, Forbidden. */
 export async function requireShareLink(db: Db | Tx, viewer: Viewer, id: string): Promise<ShareRow> {
   const [share] = await sharesById(db, [id])
-  await requireAccess(db, viewer, share?.workspaceId ?? '', toShare, id)
-  if (!share) throw new NotFound(id)
-  return share
+  return requireRow(db, viewer, id, share, toShare)
 }
 
 /** Returns the share links of a workspace, newest first. */

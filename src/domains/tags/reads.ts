@@ -17,6 +17,7 @@ export function tagsList(
   workspaceId: string,
   { nameContains }: { nameContains?: string | null | undefined },
 ): List<TagRow> {
+  const tags = db.selectFrom('tags').selectAll().where('workspaceId', '=', workspaceId)
   return {
     ordering: `tags:${workspaceId}`,
     keys: [
@@ -24,13 +25,7 @@ export function tagsList(
       { column: 'tags.id', as: 'id', direction: 'asc' },
     ],
     segments: [
-      db
-        .selectFrom('tags')
-        .selectAll()
-        .where('workspaceId', '=', workspaceId)
-        .$if(nameContains != null, (q) =>
-          q.where(contains('nameKey', foldName(nameContains ?? ''))),
-        ),
+      nameContains == null ? tags : tags.where(contains('nameKey', foldName(nameContains))),
     ],
   }
 }

@@ -8,10 +8,9 @@ import type { Db } from '../../database/database.ts'
 import { hook } from '../../database/hook.ts'
 import { newId } from '../../database/ids.ts'
 import type { Tx } from '../../database/transaction.ts'
-import { NotFound } from '../../errors/access.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { record } from '../activity/writes.ts'
-import { requireAccess } from '../workspaces/reads.ts'
+import { requireRow } from '../workspaces/reads.ts'
 import type { TagRow } from './reads.ts'
 import { checkColor, checkMarks, checkTagCount, cleanTagName, type TagName } from './rules.ts'
 
@@ -182,9 +181,7 @@ const logTag = (ctx: TxContext, { id, name, workspaceId }: TagRow, detail: strin
 
 async function requireTag(db: Db | Tx, viewer: Viewer, tagId: string): Promise<TagRow> {
   const tag = await db.selectFrom('tags').selectAll().where('id', '=', tagId).executeTakeFirst()
-  await requireAccess(db, viewer, tag?.workspaceId ?? '', requirement, tagId)
-  if (!tag) throw new NotFound(tagId)
-  return tag
+  return requireRow(db, viewer, tagId, tag, requirement)
 }
 
 async function assertNameIsFree(

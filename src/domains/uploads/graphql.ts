@@ -16,7 +16,7 @@ import type { Context } from '../../graphql/context.ts'
 import { asValue, ErrorCodeEnum, UploadIncompleteError, UserError } from '../../graphql/errors.ts'
 import { defaultPageSize, listCost } from '../../graphql/limits/costs.ts'
 import { mutation } from '../../graphql/mutations.ts'
-import { loader, Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
+import { loader, loadOrThrow, Node, nodeType, nullIfDenied } from '../../graphql/nodes.ts'
 import { connectionOf, page } from '../../graphql/pages.ts'
 import { loadUser, User } from '../accounts/graphql.ts'
 import { workspaceMutation } from '../activity/graphql.ts'
@@ -29,7 +29,7 @@ import { File, FileVersion, loadVersion } from '../files/graphql.ts'
 import { shownRow, TableRowType } from '../tables/graphql.ts'
 import { rowOfUpload } from '../tables/reads.ts'
 import { loadWorkspace, Workspace } from '../workspaces/graphql.ts'
-import { requireAccess, type WorkspaceRow } from '../workspaces/reads.ts'
+import { requireAccess, requireRow } from '../workspaces/reads.ts'
 import { confirmUpload } from './confirm/confirm.ts'
 import { confirmUploads } from './confirm/confirm-uploads.ts'
 import { createUploads } from './create/create-uploads.ts'
@@ -55,9 +55,7 @@ const memberAccess = { scope: 'FILES_READ', role: 'VIEWER' } as const
 nodeType('upl', 'Upload', async (ids, { db, viewer }) => {
   const rows = await uploadsById(db, ids)
   return Promise.all(
-    rows.map((row) =>
-      nullIfDenied(requireAccess(db, viewer, row?.workspaceId ?? '', memberAccess).then(() => row)),
-    ),
+    ids.map((id, i) => nullIfDenied(requireRow(db, viewer, id, rows[i], memberAccess))),
   )
 })
 
@@ -146,8 +144,7 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
     workspace: t.field({
       type: Workspace,
       description: 'The workspace that receives the file.',
-      resolve: async ({ workspaceId }, _, context) =>
-        (await loadWorkspace(context, workspaceId)) as WorkspaceRow,
+      resolve: ({ workspaceId }, _, context) => loadOrThrow(loadWorkspace, context, workspaceId),
     }),
     status: t.field({
       type: UploadStatus,
@@ -290,7 +287,7 @@ builder.objectField(UploadIncompleteError, 'upload', (t) =>
   t.field({
     type: Upload,
     description: 'The upload that misses bytes.',
-    resolve: async ({ uploadId }, _, context) => (await loadUpload(context, uploadId)) as UploadRow,
+    resolve: ({ uploadId }, _, context) => loadOrThrow(loadUpload, context, uploadId),
   }),
 )
 

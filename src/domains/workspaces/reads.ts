@@ -40,6 +40,22 @@ export async function requireAccess(
 }
 
 /**
+ * Returns `row`, the result of a search for `id`, if the viewer has access to its workspace. Throws like
+ * requireAccess, with NotFound if there is no row, which takes as long as for a hidden one.
+ */
+export async function requireRow<R extends { workspaceId: string }>(
+  db: Db | Tx,
+  viewer: Viewer,
+  id: string,
+  row: R | null | undefined,
+  need: AccessRequirement,
+): Promise<R> {
+  await requireAccess(db, viewer, row?.workspaceId ?? '', need, id)
+  if (!row) throw new NotFound(id)
+  return row
+}
+
+/**
  * Throws Forbidden if the viewer's token lacks the scope. For operations that need a second scope, such as
  * creating share links, which also give read access.
  */
