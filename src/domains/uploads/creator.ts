@@ -12,7 +12,7 @@ import type { UploadRow } from './rules.ts'
  * NotFound or Forbidden if the creator may no longer write.
  */
 export async function asCreator(ctx: ServiceContext, upload: UploadRow): Promise<ServiceContext> {
-  return actingAs(ctx, upload, await viewerOf(ctx, upload.tokenId ?? ''))
+  return actingAs(ctx, upload, (tokenId) => viewerOf(ctx, tokenId))
 }
 
 /**
@@ -20,16 +20,17 @@ export async function asCreator(ctx: ServiceContext, upload: UploadRow): Promise
  * then, but must not be revoked.
  */
 export async function asConfirmer(ctx: ServiceContext, upload: UploadRow): Promise<ServiceContext> {
-  return actingAs(ctx, upload, await viewerUnlessRevoked(ctx.db, upload.tokenId ?? ''))
+  return actingAs(ctx, upload, (tokenId) => viewerUnlessRevoked(ctx.db, tokenId))
 }
 
 async function actingAs(
   ctx: ServiceContext,
-  upload: UploadRow,
-  viewer: Viewer,
+  { id, tokenId }: UploadRow,
+  viewerFor: (tokenId: string) => Promise<Viewer>,
 ): Promise<ServiceContext> {
+  const viewer = tokenId === null ? null : await viewerFor(tokenId)
   if (!viewer) throw tokenRevoked()
-  await requireOwnUpload(ctx.db, viewer, upload.id)
+  await requireOwnUpload(ctx.db, viewer, id)
   return { ...ctx, viewer }
 }
 

@@ -71,8 +71,9 @@ export async function openUploads(db: Db): Promise<{ id: string; missingBytes: n
     .select(['id', 'size', 'offset'])
     .where('status', 'in', statusesBefore('RECEIVED'))
     .where('size', 'is not', null)
+    .$narrowType<{ size: number }>()
     .execute()
-  return rows.map(({ id, size, offset }) => ({ id, missingBytes: (size ?? 0) - offset }))
+  return rows.map(({ id, size, offset }) => ({ id, missingBytes: size - offset }))
 }
 
 /**

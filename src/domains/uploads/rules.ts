@@ -101,7 +101,7 @@ const MAX_MEDIA_TYPE_LENGTH = 255
  */
 export function parseMediaTypeHint(hint: string): string | null {
   if (hint.length > MAX_MEDIA_TYPE_LENGTH || !MEDIA_TYPE.test(hint)) return null
-  return (hint.split(';')[0] ?? '').trim().toLowerCase()
+  return hint.replace(/;.*/s, '').trim().toLowerCase()
 }
 
 /**

@@ -60,7 +60,7 @@ export async function terminateUpload(
     .set((eb) => ({ ...changes, status, fence: eb('fence', '+', 1), leaseUntil: null }))
     .where('id', '=', id)
     .where('status', 'in', statusesBefore(status))
-    .$if(fence !== undefined, (q) => q.where('fence', '=', fence ?? 0))
+    .$call((q) => (fence === undefined ? q : q.where('fence', '=', fence)))
     .$if(status === 'EXPIRED', (q) => q.where((eb) => isOverdue(eb, s.now())))
     .returningAll()
     .executeTakeFirst()

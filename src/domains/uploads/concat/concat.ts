@@ -56,9 +56,11 @@ async function requireParts(
       message: 'must name each partial upload once',
     })
   }
-  return (await uploadsById(tx, ids)).map((part, index) => {
+  const parts = await uploadsById(tx, ids)
+  return ids.map((id, index) => {
+    const part = parts[index]
     if (part?.createdBy === viewer?.userId && part?.workspaceId === workspaceId) return part
-    throw new NotFound(ids[index] ?? '')
+    throw new NotFound(id)
   })
 }
 

@@ -1,5 +1,6 @@
 import { withDeadline } from '../../../concurrency/deadline.ts'
 import { inTransaction, type ServiceContext } from '../../../context.ts'
+import { batchesBy } from '../../../database/query/batches.ts'
 import { DomainError } from '../../../errors/domain-error.ts'
 import { backoffMs } from '../../../jobs/queue.ts'
 import { asConfirmer } from '../creator.ts'
@@ -135,18 +136,17 @@ export async function enqueueMissingConfirms(
   signal?: AbortSignal,
 ): Promise<number> {
   await completeDeclared(ctx)
-  let [count, after] = [0, '']
-  for (;;) {
+  let count = 0
+  const read = (after: string) => awaitingAfter(ctx.db, after, PAGE_SIZE)
+  for await (const page of batchesBy('id', PAGE_SIZE, read)) {
     signal?.throwIfAborted()
-    const page = await awaitingAfter(ctx.db, after, PAGE_SIZE)
     const missing = page.filter(({ hasJob }) => !hasJob)
     await inTransaction(ctx, async (s) => {
       for (const { id } of missing) await enqueueConfirm(s, id, 0)
     })
     count += missing.length
-    after = page.at(-1)?.id ?? ''
-    if (page.length < PAGE_SIZE) return count
   }
+  return count
 }
 
 /**

@@ -68,12 +68,10 @@ async function runAtomically(
 /** Claims the uploads in the order of their ids, so that two batches with common uploads cannot deadlock. */
 async function claimAll(ctx: ServiceContext, batch: Batch, deadline: AbortSignal) {
   const ids = batch.inputs.map(({ uploadId }) => uploadId)
-  const order = ids
-    .map((_, index) => index)
-    .sort((a, b) => (ids[a] ?? '').localeCompare(ids[b] ?? ''))
-  for (batch.at of order) {
-    const input = batch.inputs[batch.at] as ConfirmUpload
-    if (ids.indexOf(input.uploadId) !== batch.at) throw duplicateError()
+  const inputs = [...batch.inputs.entries()]
+  for (const [at, input] of inputs.sort(([, a], [, b]) => a.uploadId.localeCompare(b.uploadId))) {
+    batch.at = at
+    if (ids.indexOf(input.uploadId) !== at) throw duplicateError()
     const claim = await claimUpload(ctx, input, deadline)
     batch.claims[batch.at] = claim
     if (claim.mine) batch.leases.use(keepConfirmLease(ctx, claim.upload))

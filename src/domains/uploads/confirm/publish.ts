@@ -62,7 +62,8 @@ export async function publishInTx(
   // The workspace already has the content. The sweeper collects the blob if it cannot be removed now.
   if (!ownBlobUsed) afterCommit(s.tx, () => s.blobs.remove(claimed.id).catch(() => {}))
   const [upload] = await setFile(s.tx, claimed.id, file.id, version.id)
-  return upload as UploadRow
+  if (!upload) throw new Error(`upload ${claimed.id} does not exist`)
+  return upload
 }
 
 const setFile = prepared((db, id: string, fileId: string, versionId: string) =>

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Db } from '../../../database/database.ts'
+import { batchesBy } from '../../../database/query/batches.ts'
 import type { Row } from '../../../database/tables.ts'
 import type { Log } from '../../../log.ts'
 import { confirmStore, type StoreContext } from './claim.ts'
@@ -127,22 +128,13 @@ async function deleteDue(s: StoreContext, quarantineMs: number, signal?: AbortSi
  * Yields the keys that have been in quarantine for at least `ageMs` milliseconds, in batches of one place.
  */
 async function* rowsInBatches(db: Db, ageMs = 0) {
-  for (const place of places)
-    for (let after = ''; ; ) {
-      const rows = await db
-        .selectFrom('quarantine')
-        .select('key')
-        .where('place', '=', place)
-        .where('key', '>', after)
-        .where('ageMs', '>=', ageMs)
-        .orderBy('key')
-        .limit(BATCH_SIZE)
-        .execute()
-      const keys = rows.map(({ key }) => key)
-      if (keys.length > 0) yield { place, keys }
-      if (keys.length < BATCH_SIZE) break
-      after = keys.at(-1) ?? ''
-    }
+  for (const place of places) {
+    const ofPlace = db.selectFrom('quarantine').select('key').where('place', '=', place)
+    const due = ofPlace.where('ageMs', '>=', ageMs).orderBy('key').limit(BATCH_SIZE)
+    const read = (after: string) => due.where('key', '>', after).execute()
+    for await (const rows of batchesBy('key', BATCH_SIZE, read))
+      yield { place, keys: rows.map(({ key }) => key) }
+  }
 }
 
 const deleteRow = (db: Db, { key, place }: Pick<Row<'quarantine'>, 'key' | 'place'>) =>
