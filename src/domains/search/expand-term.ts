@@ -5,8 +5,8 @@ import {
   findDocuments,
   type TextField,
 } from '../../database/search/search-index.ts'
-import type { Row } from '../../database/tables.ts'
 import { prefixUpperBound } from '../../names.ts'
+import type { FolderRow } from '../entries/reads.ts'
 import { keyOf, type Term } from './query.ts'
 
 /** The keys of the tags and folders that match a term, or 'many' for more than MAX_KEY_COUNT. */
@@ -64,16 +64,17 @@ async function topsOf(db: Db, ids: readonly string[]): Promise<Top[]> {
     .select(['id', 'workspaceId', 'pathKey', 'folderCount'])
     .where('id', 'in', ids)
     .where('trashRootId', 'is', null)
+    .$narrowType<{ pathKey: string }>()
     .execute()
   const tops: Top[] = []
   for (const folder of folders.sort(byPath)) {
-    if (!folder.pathKey?.startsWith(tops.at(-1)?.pathKey ?? '/')) tops.push(folder)
+    if (!folder.pathKey.startsWith(tops.at(-1)?.pathKey ?? '/')) tops.push(folder)
   }
   return tops
 }
-type Top = Pick<Row<'entries'>, 'id' | 'workspaceId' | 'pathKey' | 'folderCount'>
+type Top = Pick<FolderRow, 'id' | 'workspaceId' | 'pathKey' | 'folderCount'>
 
-const byPath = (one: Top, other: Top) => ((one.pathKey ?? '') < (other.pathKey ?? '') ? -1 : 1)
+const byPath = (one: Top, other: Top) => (one.pathKey < other.pathKey ? -1 : 1)
 
 /** Returns the keys of a live folder and of all folders below it. */
 export async function folderKeys(
@@ -87,7 +88,7 @@ export async function folderKeys(
     .where('workspaceId', '=', workspaceId)
     .where('kind', '=', folderKind)
     .where('pathKey', '>=', pathKey)
-    .where('pathKey', '<', prefixUpperBound(pathKey ?? ''))
+    .where('pathKey', '<', prefixUpperBound(pathKey))
     .where('trashRootId', 'is', null)
     .execute()
   return folders.map((folder) => keyOf(folder.id))

@@ -1,5 +1,6 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import type { Db } from '../../database/database.ts'
+import { batchesBy } from '../../database/query/batches.ts'
 import { prepared } from '../../database/query/prepared.ts'
 import { dropDocuments, putDocuments } from '../../database/search/search-index.ts'
 import type { Tx } from '../../database/transaction.ts'
@@ -37,19 +38,13 @@ tagDeleted.listen((tx, { tag }) => dropDocuments(tx, [tag.id]))
 
 /** Indexes all entries of the database. Replaces existing documents. */
 export async function indexAll(db: Db): Promise<void> {
-  for (let ids = await idsAfter(db, ''); ids.length > 0; ids = await idsAfter(db, ids.at(-1) ?? ''))
-    await indexEntries(db, ids)
-}
-
-async function idsAfter(db: Db, id: string): Promise<string[]> {
-  const rows = await db
-    .selectFrom('entries')
-    .select('id')
-    .where('id', '>', id)
-    .orderBy('id')
-    .limit(BATCH_SIZE)
-    .execute()
-  return rows.map((row) => row.id)
+  const ids = db.selectFrom('entries').select('id').orderBy('id').limit(BATCH_SIZE)
+  const read = (after: string) => ids.where('id', '>', after).execute()
+  for await (const rows of batchesBy('id', BATCH_SIZE, read))
+    await indexEntries(
+      db,
+      rows.map(({ id }) => id),
+    )
 }
 
 /** Indexes the entries below a folder in batches. Other requests run between two batches. */
@@ -91,7 +86,8 @@ export const indexableEntries = prepared((db, ids: readonly string[]) =>
     .selectFrom('entries')
     .select(['id', 'workspaceId', 'kind', 'parentId', 'name', 'description', 'metadata'])
     .where('id', 'in', ids)
-    .where('parentId', 'is not', null),
+    .where('parentId', 'is not', null)
+    .$narrowType<{ parentId: string }>(),
 )
 
 /** Updates the documents of tags. */
