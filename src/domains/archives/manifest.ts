@@ -1,3 +1,5 @@
+import type { FileRow } from '../entries/reads.ts'
+import type { VersionRow } from '../files/reads.ts'
 import type { TreeItem } from './tree.ts'
 import { memberName, versionName } from './zip/members.ts'
 
@@ -46,11 +48,10 @@ export function manifestEntry({ entry, path, tags, versions }: TreeItem): Manife
     updatedAt: new Date(updatedAt).toISOString(),
   }
   if (entry.kind === 'folder') return common
-  const current = versions.find((version) => version.id === entry.versionId)
   return {
     ...common,
     size: entry.size,
-    mediaType: current?.mediaType ?? 'application/octet-stream',
+    mediaType: entry.mediaType,
     sha256: entry.sha256,
     versions: versions.map((version) => ({
       number: version.number,
@@ -59,10 +60,14 @@ export function manifestEntry({ entry, path, tags, versions }: TreeItem): Manife
       mediaType: version.mediaType,
       comment: version.comment,
       createdAt: new Date(version.createdAt).toISOString(),
-      member: version === current ? memberName(path) : versionName(path, version.number),
+      member: versionMember(entry, path, version),
     })),
   }
 }
+
+/** Returns the name of the archive member with the bytes of a version of a file. */
+export const versionMember = ({ versionId }: FileRow, path: string, { id, number }: VersionRow) =>
+  id === versionId ? memberName(path) : versionName(path, number)
 
 const columns = [
   'path',

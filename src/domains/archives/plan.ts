@@ -1,8 +1,15 @@
 import { join } from 'node:path'
 import type { Db } from '../../database/database.ts'
+import { lastSeqOf } from '../activity/reads.ts'
 import type { FolderRow } from '../entries/reads.ts'
 import { createTempFile, createTempFolder, type TempFile } from './import/temp-file.ts'
-import { MANIFEST_HEAD, MANIFEST_TAIL, type ManifestEntry, manifestEntry } from './manifest.ts'
+import {
+  MANIFEST_HEAD,
+  MANIFEST_TAIL,
+  type ManifestEntry,
+  manifestEntry,
+  versionMember,
+} from './manifest.ts'
 import { type TreeItem, treeBelow } from './tree.ts'
 import { MANIFEST, memberName } from './zip/members.ts'
 import { centralSize, ENDING_BYTES, type Member, memberSize } from './zip/zip-writer.ts'
@@ -35,20 +42,11 @@ const MAX_ATTEMPTS = 3
  */
 export async function planArchive(db: Db, root: FolderRow): Promise<ArchivePlan> {
   for (let attempt = 1; ; attempt++) {
-    const before = await lastSeq(db, root)
+    const before = await lastSeqOf(db, root.workspaceId)
     const plan = await planOnce(db, root)
-    if (attempt === MAX_ATTEMPTS || before === (await lastSeq(db, root))) return plan
+    if (attempt === MAX_ATTEMPTS || before === (await lastSeqOf(db, root.workspaceId))) return plan
     await plan[Symbol.asyncDispose]()
   }
-}
-
-async function lastSeq(db: Db, { workspaceId }: FolderRow): Promise<number> {
-  const row = await db
-    .selectFrom('workspaces')
-    .select('lastSeq')
-    .where('id', '=', workspaceId)
-    .executeTakeFirstOrThrow()
-  return row.lastSeq
 }
 
 async function planOnce(db: Db, root: FolderRow): Promise<ArchivePlan> {
@@ -66,9 +64,8 @@ async function planOnce(db: Db, root: FolderRow): Promise<ArchivePlan> {
   let lines = 0
   let modifiedAt = 0
   for await (const item of treeBelow(db, root)) {
-    const entry = manifestEntry(item)
-    await manifest.write(`${lines++ > 0 ? ',\n' : ''}${JSON.stringify(entry)}`)
-    for (const member of membersOf(item, entry)) {
+    await manifest.write(`${lines++ > 0 ? ',\n' : ''}${JSON.stringify(manifestEntry(item))}`)
+    for (const member of membersOf(item)) {
       modifiedAt = Math.max(modifiedAt, member.modifiedAt)
       add(member)
       await members.write(`${JSON.stringify(member)}\n`)
@@ -92,17 +89,15 @@ async function planOnce(db: Db, root: FolderRow): Promise<ArchivePlan> {
   }
 }
 
-function membersOf({ entry, path, versions }: TreeItem, manifest: ManifestEntry): Planned[] {
+function membersOf({ entry, path, versions }: TreeItem): Planned[] {
   if (entry.kind === 'folder') {
     const name = `${memberName(path)}/`
     return [{ name, size: 0, modifiedAt: entry.updatedAt, blobId: null }]
   }
-  return versions.map(({ size, createdAt, blobId }, i) => ({
-    name: manifest.versions?.[i]?.member ?? '',
-    size,
-    modifiedAt: createdAt,
-    blobId,
-  }))
+  return versions.map((version) => {
+    const { size, createdAt: modifiedAt, blobId } = version
+    return { name: versionMember(entry, path, version), size, modifiedAt, blobId }
+  })
 }
 
 /** Skips the first and the last line, which contain no entry. */

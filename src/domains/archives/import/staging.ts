@@ -70,10 +70,8 @@ async function stageVersion(
     const sha256 = await blobs.sha256(key, member.size)
     if (announced !== null && announced !== sha256)
       throw new ChecksumMismatch({ expected: announced, actual: sha256 }).at('uploadId', path)
-    const media = await detectMediaType(
-      await blobs.peek(key, HEAD_BYTES),
-      path.split('/').at(-1) ?? '',
-    )
+    const name = path.slice(path.lastIndexOf('/') + 1)
+    const media = await detectMediaType(await blobs.peek(key, HEAD_BYTES), name)
     await blobs.commit(key)
     // Discard the upload state of the committed blob.
     await blobs.discard(key)
