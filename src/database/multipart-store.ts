@@ -1,4 +1,5 @@
 import type { Db } from './database.ts'
+import { batchesBy } from './query/batches.ts'
 import type { Row } from './tables.ts'
 import { type Tx, transact } from './transaction.ts'
 
@@ -155,17 +156,11 @@ async function deleteState(tx: Tx, key: string) {
 }
 
 async function* listAll(db: Db) {
-  for (let after = ''; ; ) {
-    const rows = await db
-      .selectFrom('multiparts')
-      .select(['key', 'length as size', 'modifiedAt'])
-      .where('key', '>', after)
-      .orderBy('key')
-      .limit(BATCH_SIZE)
-      .execute()
-    yield* rows
-    const last = rows.at(-1)
-    if (!last || rows.length < BATCH_SIZE) return
-    after = last.key
-  }
+  const all = db
+    .selectFrom('multiparts')
+    .select(['key', 'length as size', 'modifiedAt'])
+    .orderBy('key')
+    .limit(BATCH_SIZE)
+  const read = (after: string) => all.where('key', '>', after).execute()
+  for await (const rows of batchesBy('key', BATCH_SIZE, read)) yield* rows
 }

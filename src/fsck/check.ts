@@ -1,5 +1,6 @@
 import type { ServiceContext } from '../context.ts'
 import type { Db } from '../database/database.ts'
+import { batchesBy } from '../database/query/batches.ts'
 
 /**
  * An inconsistency: its code, the id of its subject and a description, with either a function that repairs it
@@ -36,12 +37,8 @@ const BATCH_SIZE = 500
 export async function* paginateIds(
   next: (after: string, limit: number) => Promise<{ id: string }[]>,
 ): AsyncGenerator<string[]> {
-  for (let after = ''; ; ) {
-    const ids = (await next(after, BATCH_SIZE)).map(({ id }) => id)
-    if (ids.length > 0) yield ids
-    if (ids.length < BATCH_SIZE) return
-    after = ids.at(-1) ?? ''
-  }
+  for await (const rows of batchesBy('id', BATCH_SIZE, (after) => next(after, BATCH_SIZE)))
+    yield rows.map(({ id }) => id)
 }
 
 type Table = 'entries' | 'blobs' | 'workspaces' | 'tags' | 'searchDocuments'

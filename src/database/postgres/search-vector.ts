@@ -27,8 +27,8 @@ export function vectorOf(document: Document): string {
   for (const words of sequencesOf(document)) {
     const isPlaced = placeWords(positions, words, next)
     next += words.length > 1 ? words.length + 1 : 0
-    for (const [i, word] of words.slice(1).entries())
-      if (!(isPlaced[i] && isPlaced[i + 1])) pairs.push(paired(words[i] ?? '', word))
+    for (const [i, pair] of pairsOf(words).entries())
+      if (!(isPlaced[i] && isPlaced[i + 1])) pairs.push(pair)
   }
   for (const pair of pairs.length > 0 ? [PAIRS, ...pairs] : []) positions.set(pair, [])
   return toVector(positions)
@@ -49,7 +49,8 @@ function placeWords(positions: Positions, words: string[], first: number): boole
 
 /** Marker word of documents that contain pairs. */
 const PAIRS = '_'
-const paired = (one: string, next: string) => `${one} ${next}`
+/** Returns each two adjacent words as a pair. */
+const pairsOf = (words: string[]) => words.slice(1).map((next, i) => `${words[i]} ${next}`)
 
 /** Formats the tsvector. Words beyond its maximum size are omitted. */
 function toVector(positions: Positions): string {
@@ -87,10 +88,9 @@ function phrase(words: string[], prefix: boolean): string {
   const open = (i: number) => (prefix && i === words.length - 1 ? ':*' : '')
   const whole = words.map((word, i) => `'${word}'${open(i)}`)
   if (words.length === 1) return whole.join()
-  const pairs = words.slice(1).map((word, i) => {
-    const [one = '', next = ''] = whole.slice(i, i + 2)
-    return `(${one} <-> ${next} | '${paired(words[i] ?? '', word)}'${open(i + 1)})`
-  })
+  const pairs = pairsOf(words).map(
+    (pair, i) => `(${whole[i]} <-> ${whole[i + 1]} | '${pair}'${open(i + 1)})`,
+  )
   return `(${whole.join(' <-> ')}) | ('${PAIRS}' & ${pairs.join(' & ')})`
 }
 

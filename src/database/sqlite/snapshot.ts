@@ -21,9 +21,10 @@ export async function sqliteSnapshot(path: string): Promise<Snapshot> {
       const page = file.prepare<[string], BlobEntry>(blobsAfter('?'))
       for (let after = ''; ; ) {
         const rows = page.all(after)
+        const last = rows.at(-1)
+        if (!last) return
         yield* rows
-        if (rows.length === 0) return
-        after = rows.at(-1)?.id ?? ''
+        after = last.id
       }
     },
     [Symbol.asyncDispose]: async () => void file.close(),

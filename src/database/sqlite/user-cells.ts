@@ -50,9 +50,9 @@ const reasons: [RegExp, string][] = [
  * like "UNIQUE constraint failed: plates.image" and "CHECK constraint failed: length(image) < 9".
  */
 export function toRowRejected(table: UserTable, error: unknown): RowRejected | null {
-  const { code, message } = error as { code?: string; message: string }
-  if (!code?.startsWith('SQLITE_CONSTRAINT') && code !== 'SQLITE_MISMATCH') return null
+  const { code = '', message } = error as { code?: string; message: string }
+  if (!code.startsWith('SQLITE_CONSTRAINT') && code !== 'SQLITE_MISMATCH') return null
   const named = /^(?:UNIQUE|NOT NULL) constraint failed: [^,]*\.([^.,]+)$/.exec(message)?.[1]
-  const reason = reasons.find(([pattern]) => pattern.test(code ?? ''))?.[1] ?? message
+  const reason = reasons.find(([pattern]) => pattern.test(code))?.[1] ?? message
   return new RowRejected({ table: table.name, column: named ?? null, reason })
 }
