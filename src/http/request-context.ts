@@ -43,6 +43,9 @@ export function requestIdOf(req: IncomingMessage): string {
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
 }
 
+/** Returns the URL of a request with a placeholder for its host. */
+export const urlOf = ({ url = '' }: IncomingMessage) => new URL(url, 'http://localhost')
+
 /** Creates the context of one request. Throws HttpError (400) for an invalid Host header. */
 export function createRequestContext(
   app: App,

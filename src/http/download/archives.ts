@@ -10,7 +10,7 @@ import { zipStream } from '../../domains/archives/zip/zip-stream.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { readArchiveLink } from '../../signing/signed-links.ts'
 import { type LinkLimits, quotaKey } from '../limits/egress-limits.ts'
-import type { Handler } from '../request-context.ts'
+import { type Handler, urlOf } from '../request-context.ts'
 import type { RevocationWatch } from '../revocation-watch.ts'
 import type { ByteRange } from './byte-ranges.ts'
 import { contentHeaders } from './content-headers.ts'
@@ -42,7 +42,7 @@ export const createArchiveHandler = (
   revocations: RevocationWatch,
 ): Handler => ({
   async handle(req, res, { publicUrl }) {
-    const { pathname, searchParams } = new URL(req.url ?? '', 'http://localhost')
+    const { pathname, searchParams } = urlOf(req)
     const [, , , token = '', name = ''] = pathname.split('/')
     const ctx = await app.contextFor(undefined, publicUrl)
     const link = readArchiveLink(ctx.signingKeys, token, ctx.now())

@@ -80,7 +80,7 @@ export function contentRange({ start, end }: ByteRange, size: number): string {
 export type Multipart = {
   contentType: string
   contentLength: number
-  heads: string[]
+  parts: { head: string; range: ByteRange }[]
   tail: string
 }
 
@@ -89,13 +89,13 @@ export function createMultipart(
   ranges: ByteRange[],
   of: { size: number; contentType: string; boundary: string },
 ): Multipart {
-  const heads = ranges.map((range, i) => partHead(range, i === 0, of))
+  const parts = ranges.map((range, i) => ({ head: partHead(range, i === 0, of), range }))
   const tail = `\r\n--${of.boundary}--\r\n`
-  const framing = Buffer.byteLength([...heads, tail].join(''))
+  const framing = Buffer.byteLength([...parts.map(({ head }) => head), tail].join(''))
   return {
     contentType: `multipart/byteranges; boundary=${of.boundary}`,
     contentLength: ranges.reduce((sum, range) => sum + lengthOf(range), framing),
-    heads,
+    parts,
     tail,
   }
 }

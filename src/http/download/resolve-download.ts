@@ -13,6 +13,7 @@ import { NotFound, Unauthenticated } from '../../errors/access.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { LINK_TTL_MS, type Link, readLink } from '../../signing/signed-links.ts'
 import { quotaKey } from '../limits/egress-limits.ts'
+import { urlOf } from '../request-context.ts'
 import type { Right } from '../revocation-watch.ts'
 import type { Disposition } from './content-headers.ts'
 import { bytesOf, type FileResponse } from './send-file.ts'
@@ -57,7 +58,7 @@ export async function resolveDownload(
   context: Requester,
   req: IncomingMessage,
 ): Promise<ResolvedDownload> {
-  const { pathname, searchParams } = new URL(req.url ?? '', 'http://localhost')
+  const { pathname, searchParams } = urlOf(req)
   const [, , key = ''] = pathname.split('/')
   if (key.includes('.')) return resolveLink(context.anonymous, key)
   const ctx = await context.authenticate()

@@ -36,9 +36,8 @@ export function createFileResponse(
   if (range && ranges.length === 1) return oneRange(range, size)
   // RFC 9110, section 14.6: the boundary must not occur in the parts.
   const boundary = randomBytes(16).toString('hex')
-  const { heads, tail, ...frame } = createMultipart(ranges, { size, contentType, boundary })
+  const { parts, tail, ...frame } = createMultipart(ranges, { size, contentType, boundary })
   const headers = { 'Content-Type': frame.contentType, 'Content-Length': frame.contentLength }
-  const parts = ranges.map((range, i) => ({ head: heads[i] ?? '', range }))
   return { status: 206, headers, parts, tail }
 }
 

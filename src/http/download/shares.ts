@@ -6,7 +6,7 @@ import type { EntryRow } from '../../domains/entries/reads.ts'
 import { sharedDownloadUrl } from '../../domains/sharing/downloads.ts'
 import { openShare } from '../../domains/sharing/opening.ts'
 import type { Shared } from '../../domains/sharing/reads.ts'
-import type { Handler } from '../request-context.ts'
+import { type Handler, urlOf } from '../request-context.ts'
 
 const PAGE_SIZE = 100
 
@@ -17,7 +17,7 @@ const PAGE_SIZE = 100
  */
 export const createShareHandler = (app: App): Handler => ({
   async handle(req, res, { publicUrl, address }) {
-    const { pathname, searchParams } = new URL(req.url ?? '', 'http://localhost')
+    const { pathname, searchParams } = urlOf(req)
     const ctx = await app.contextFor(undefined, publicUrl)
     const shared = await openShare(ctx, {
       token: pathname.split('/')[2] ?? '',

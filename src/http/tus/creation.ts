@@ -5,6 +5,7 @@ import { uploadById, uploadIdOf, uploadsById } from '../../domains/uploads/reads
 import { isConcatenating, type UploadRow } from '../../domains/uploads/rules.ts'
 import { createUpload } from '../../domains/uploads/writes.ts'
 import { NotFound } from '../../errors/access.ts'
+import { urlOf } from '../request-context.ts'
 import { uploadFromMetadata } from './metadata.ts'
 import type { TusRequestState } from './request-state.ts'
 
@@ -24,7 +25,7 @@ export async function createFromRequest(state: TusRequestState): Promise<string>
  * token determine it.
  */
 function readInput({ req, ctx }: TusRequestState, workspaceOfParts: string | null = null) {
-  const { searchParams } = new URL(req.url ?? '', 'http://localhost')
+  const { searchParams } = urlOf(req)
   const header = req.headers['upload-metadata']?.toString()
   return uploadFromMetadata(header, ctx.viewer, searchParams.get('workspaceId') ?? workspaceOfParts)
 }

@@ -10,6 +10,7 @@ import {
   settleReservation,
 } from '../../domains/uploads/form/forms.ts'
 import type { UploadRow } from '../../domains/uploads/rules.ts'
+import { urlOf } from '../request-context.ts'
 import { tooLarge } from './form-errors.ts'
 import { fieldReader, rowLinkFromForm, uploadsFromForm, workspaceFrom } from './form-fields.ts'
 import type { FilePart } from './form-files.ts'
@@ -27,7 +28,7 @@ export async function storeForm(
   req: IncomingMessage,
   stop: AbortSignal,
 ): Promise<UploadRow[]> {
-  const { searchParams: query } = new URL(req.url ?? '', 'http://localhost')
+  const { searchParams: query } = urlOf(req)
   const maxFileBytes = Math.min(ctx.limits.maxFormBytes, ctx.limits.maxUploadBytes)
   const announced = Number(req.headers['content-length'] ?? 0)
   if (announced > ctx.limits.maxFormBytes + MAX_FORM_OVERHEAD_BYTES) {

@@ -129,8 +129,8 @@ test('writes a multipart body of exactly the announced length that can be parsed
     { start: 0, end: 9 },
   ]
   const frame = createMultipart(ranges, { size: 100, contentType: 'image/png', boundary: 'B7' })
-  const parts = ranges.map(
-    ({ start, end }, i) => frame.heads[i] + bytes.subarray(start, end + 1).toString(),
+  const parts = frame.parts.map(
+    ({ head, range }) => head + bytes.subarray(range.start, range.end + 1).toString(),
   )
   const body = parts.join('') + frame.tail
   expect(frame.contentType).toBe('multipart/byteranges; boundary=B7')
