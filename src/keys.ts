@@ -22,20 +22,19 @@ async function main() {
     allowPositionals: true,
     options: { help: { type: 'boolean', default: false } },
   })
-  const [command = 'list', id, ...more] = positionals
+  const [command = 'list', id = '', ...more] = positionals
   const run = commands.get(command)
-  const isWrong =
-    !run || more.length > 0 || (command === 'delete' ? !isKeyName(id) : id !== undefined)
+  const isWrong = !run || more.length > 0 || (command === 'delete' ? !isKeyName(id) : id !== '')
   if (values.help) return console.log(usage)
   if (isWrong) throw new StartupError(usage)
   await using stack = new AsyncDisposableStack()
   const db = stack.adopt(await openExisting(readConfig(process.env).database), (db) => db.destroy())
-  await run(db, id ?? '')
+  await run(db, id)
 }
 
 type Command = (db: Db, id: string) => Promise<void>
 
-const isKeyName = (id: string | undefined) => /^(?:first|k[0-9a-f]{8})$/.test(id ?? '')
+const isKeyName = (id: string) => /^(?:first|k[0-9a-f]{8})$/.test(id)
 
 const commands = new Map<string, Command>(
   Object.entries({

@@ -42,7 +42,7 @@ export function blobCopier(config: BlobsConfig, store: BlobStore, dir: string): 
   }
 }
 
-const linkErrors = ['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'ENOSYS']
+const linkErrors: (string | undefined)[] = ['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'ENOSYS']
 
 /**
  * Creates a hard link and returns the damage that the size of the file reveals. Returns null if hard links
@@ -57,7 +57,7 @@ async function linkTo(
     await link(from, to)
   } catch (error) {
     if (isMissing(error)) return { damage: 'MISSING' }
-    if (linkErrors.includes((error as NodeJS.ErrnoException).code ?? '')) return null
+    if (linkErrors.includes((error as NodeJS.ErrnoException).code)) return null
     throw error
   }
   const found = await stat(to)

@@ -10,7 +10,7 @@ import { exists, nullIfMissing } from './errors.ts'
  * Errors of link() on a file system without hard links. There, the last of several processes that start at
  * the same time wins.
  */
-const linkErrors = ['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK']
+const linkErrors: (string | undefined)[] = ['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK']
 
 /** A temporary file of this age is stale: the process that created it will not rename it any more. */
 const MAX_TEMPORARY_AGE_MS = 3_600_000
@@ -68,7 +68,7 @@ export function diskRecord(root: string): StoreRecordFile {
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException
       if (code === 'EEXIST') return false
-      if (!linkErrors.includes(code ?? '')) throw cause
+      if (!linkErrors.includes(code)) throw cause
       if (await exists(path)) return false
       await rename(temporary, path)
     }

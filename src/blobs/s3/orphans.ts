@@ -76,14 +76,12 @@ export async function* listStaged(stores: Stores): AsyncGenerator<Listed> {
     yield* await unknownKeys(
       stores,
       found.filter(isOurs).map(({ name, modifiedAt }) => ({ name, modifiedAt, size: 0 })),
-      (name) => name.split('/').at(-1),
+      fileName,
     )
   }
   for await (const found of objects(bucket, objectKeys.folders.incompleteParts)) {
-    yield* await unknownKeys(
-      stores,
-      found,
-      (name) => name.slice(objectKeys.folders.incompleteParts.length).split('/')[0],
+    yield* await unknownKeys(stores, found, (name) =>
+      name.slice(objectKeys.folders.incompleteParts.length).replace(/\/.*/s, ''),
     )
   }
 }
@@ -92,18 +90,20 @@ export async function* listStaged(stores: Stores): AsyncGenerator<Listed> {
 export async function* listCommitted(stores: Stores): AsyncGenerator<Listed> {
   const { bucket, objectKeys } = stores
   for await (const found of objects(bucket, objectKeys.folders.kept)) {
-    yield* await unknownKeys(stores, found, (name) => name.split('/').at(-1))
+    yield* await unknownKeys(stores, found, fileName)
   }
 }
+
+const fileName = (name: string) => name.slice(name.lastIndexOf('/') + 1)
 
 /** Returns the objects whose key has no row. Objects whose name is not a key are skipped. */
 async function unknownKeys(
   { multipartStore }: Stores,
   found: Found[],
-  toKey: (name: string) => string | undefined,
+  toKey: (name: string) => string,
 ): Promise<Listed[]> {
   const named = found.flatMap(({ name, ...about }) => {
-    const key = parseKey(toKey(name) ?? '')
+    const key = parseKey(toKey(name))
     return key ? [{ key, ...about }] : []
   })
   const known = await multipartStore.known(named.map(({ key }) => key))
