@@ -11,7 +11,7 @@ const SAMPLES = 9
  * Returns the median time of a trivial request in milliseconds. What must be fast is a multiple of it, because
  * it grows with the load of the machine.
  */
-export async function requestMs({ ask }: Asks): Promise<number> {
+async function requestMs({ ask }: Asks): Promise<number> {
   const times: number[] = []
   for (let i = 0; i < SAMPLES; i++) {
     const startedAt = performance.now()
