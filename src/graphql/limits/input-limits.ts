@@ -161,7 +161,13 @@ function checkList(value: unknown, items: GraphQLInputType, at: InputPosition) {
       checkValue(item, items, isOfObjects ? { ...at, path: [...at.path, String(i)] } : at)
 }
 
+/**
+ * Rejects ids without a character: clients send them by mistake, for an id that they do not have yet, and
+ * neither "not given" nor "not found" would be right.
+ */
 function checkId(value: unknown, at: InputPosition) {
+  if (typeof value === 'string' && !/\S/.test(value))
+    throw new InvalidInput({ path: at.path, message: 'an id must not be empty' })
   if (!idsCheckedByForm.includes(`${at.owner}.${at.name}`))
     checkText(value, MAX_ID_LENGTH, at, notFound)
 }

@@ -15,9 +15,15 @@ export const fieldReader =
   (name) =>
     fields.get(name) || query.get(name) || null
 
-/** Returns the workspace of the fields read so far, the query or the token, or null if none names it. */
-export const workspaceFrom = (field: FieldReader, viewer: Viewer) =>
-  field('workspaceId') ?? viewer?.workspaceId ?? null
+/**
+ * Returns the workspace of the fields read so far, the query or the token, or null if none names it. Throws
+ * InvalidInput.
+ */
+export function workspaceFrom(field: FieldReader, viewer: Viewer): string | null {
+  const workspaceId = field('workspaceId') ?? viewer?.workspaceId ?? null
+  checkUploadFields({ workspaceId })
+  return workspaceId
+}
 
 const modes: readonly NameConflictMode[] = ['FAIL', 'RENAME', 'NEW_VERSION', 'REPLACE']
 

@@ -28,6 +28,10 @@ export const fills = (input: unknown, slot: string) => filled(input, stepsOf(slo
 export const withIdIn = (mine: unknown, theirs: unknown, slot: string) =>
   replaceAt(mine, theirs, stepsOf(slot.replace(/\.path\.workspaceId$/, '.path')))
 
+/** Returns `mine` with `value` in one slot; objects and lists that lead to it are created where needed. */
+export const withValueIn = (mine: unknown, value: unknown, slot: string) =>
+  placeAt(mine, value, stepsOf(slot))
+
 const stepsOf = (slot: string) =>
   slot.split('.').flatMap((step) => (step.endsWith('[]') ? [step.slice(0, -2), '[]'] : [step]))
 
@@ -41,6 +45,13 @@ function replaceAt(mine: any, theirs: any, [step, ...rest]: string[]): any {
   if (step === undefined) return theirs
   if (step === '[]') return mine.map((item: unknown, i: number) => replaceAt(item, theirs[i], rest))
   return { ...mine, [step]: replaceAt(mine[step], theirs[step], rest) }
+}
+
+function placeAt(mine: any, value: unknown, [step, ...rest]: string[]): any {
+  if (step === undefined) return value
+  if (step !== '[]') return { ...mine, [step]: placeAt(mine?.[step], value, rest) }
+  const [first, ...others] = mine ?? []
+  return [placeAt(first, value, rest), ...others]
 }
 
 /**

@@ -146,16 +146,18 @@ describe('createApiToken', () => {
     expect((await create({ name })).token.name).toBe(name)
   })
 
-  test('finds no workspace by an empty id, for the viewer and for service accounts', async () => {
+  test('rejects an empty id, for the viewer and for service accounts', async () => {
     const { secret: bound } = await createToken(holdall, { workspaceId })
     const empty = { name: 'x', scopes: [], workspaceId: '' }
     const userId = await serviceAccount()
-    const missing = { code: 'NOT_FOUND', path: ['workspaceId'], id: '' }
+    const invalid = { code: 'INVALID_INPUT', message: expect.stringMatching(/must not be empty$/) }
     for (const token of [holdall.token, bound])
       for (const input of [empty, { ...empty, userId }, { ...empty, userId: '' }])
-        expect(await refused('createApiToken', input, token)).toMatchObject(missing)
+        expect(await refused('createApiToken', input, token)).toMatchObject(invalid)
     const noUser = { name: 'x', scopes: [], userId: '', workspaceId }
-    expect(await refused('createApiToken', noUser)).toMatchObject({ code: 'NOT_FOUND' })
+    expect(await refused('createApiToken', noUser)).toMatchObject({
+      ...{ code: 'INVALID_INPUT', path: ['userId'] },
+    })
   })
 
   test('binds a token to a workspace of the viewer', async () => {

@@ -253,7 +253,7 @@ describe('workspace(by:)', () => {
     for (const by of [{ id: other.id }, { slug: other.slug }, { id: other.root.id }]) {
       expect(await look(by, member.token)).toBe(null)
     }
-    for (const by of [{ id: 'ws_0' }, { slug: 'nothing' }, { slug: '' }, { id: '' }]) {
+    for (const by of [{ id: 'ws_0' }, { slug: 'nothing' }, { slug: '' }]) {
       expect(await look(by)).toBe(null)
     }
   })
