@@ -3,14 +3,15 @@ import { type Logger, pino } from 'pino'
 
 export type Log = Logger
 
-const requests = new AsyncLocalStorage<{ requestId: string }>()
+type LoggedRequest = { requestId: string; operation?: string }
+const requests = new AsyncLocalStorage<LoggedRequest>()
 
 /** Names of properties that are redacted in every logged object, up to three levels deep. */
 const secrets = ['authorization', 'token', 'secret', 'password', 'adminToken', 'cookie']
 
 /**
  * Creates the logger, which writes one JSON line per entry to stderr. Lines written during a request have its
- * id.
+ * id and its GraphQL operation.
  */
 export function openLog(level: string): Log {
   const redact = { paths: secrets.flatMap(atAnyDepth), censor: '[redacted]' }
@@ -41,6 +42,12 @@ export function captureStderr(log: Log): void {
 /** Runs `fn`; everything that it logs has this request id. */
 export function duringRequest<T>(requestId: string, fn: () => T): T {
   return requests.run({ requestId }, fn)
+}
+
+/** Sets the GraphQL operation of the current request; everything that the request logs from now on names it. */
+export function setOperation(operation: string): void {
+  const request = requests.getStore()
+  if (request) request.operation = operation
 }
 
 /** Returns the id of the current request, or undefined outside a request. */

@@ -86,7 +86,8 @@ export function createHttpServer(
       const charge = addresses.limit(chargeFor(req, res, context.authenticate), req, res)
       return await route.handler.handle(req, res, { ...context, charge })
     } catch (error) {
-      const log = (err: unknown) => app.log.error({ err }, 'unexpected')
+      const log = (err: unknown) =>
+        app.log.error({ err, route: route.name, method: req.method }, 'unexpected')
       return sendError(res, error, { requestId, log })
     }
   }

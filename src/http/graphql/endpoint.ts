@@ -17,6 +17,7 @@ import { isJsonType, readJson } from '../json-body.ts'
 import type { Handler, RequestContext } from '../request-context.ts'
 import { collapseComplexityErrors, setStatuses, toGraphQLError, unavailable } from './errors.ts'
 import { useIntrospection } from './introspection.ts'
+import { useOperationName } from './operation-name.ts'
 import { type NodeRequestContext, useSubscriptions } from './subscriptions.ts'
 
 const MAX_BODY_BYTES = 1_000_000
@@ -44,6 +45,7 @@ export function createGraphqlHandler({ log, config }: Pick<App, 'log' | 'config'
     plugins: [
       useCSRFPrevention({ requestHeaders: csrfHeaders }),
       useJsonOnly(),
+      useOperationName(),
       useLimits(),
       useRateLimit(log),
       useBudget(),
