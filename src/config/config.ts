@@ -92,11 +92,15 @@ export type Config = {
   trustProxy: boolean
   /** Who may use introspection. */
   introspection: 'on' | 'authenticated' | 'off'
+  persistedDocuments: PersistedDocumentsConfig
   metrics: MetricsConfig
   linkableTables: LinkableColumn[]
   /** How long GraphQL is served after SIGTERM before the listener closes. */
   drainMs: number
 }
+
+/** Which documents may be referred to by their hash; with `only`, no others are run. */
+export type PersistedDocumentsConfig = { mode: 'off' | 'apq' } | { mode: 'only'; file: string }
 
 /** Who may read /metrics: everyone if `open`, clients with `token`, and clients of the separate `port`. */
 export type MetricsConfig = { open: boolean; token: string | null; port: number | null }
@@ -140,6 +144,7 @@ export function readConfig(env: Env): Config {
     maxRequestsPerAddress: values.MAX_REQUESTS_PER_ADDRESS,
     logLevel: values.LOG_LEVEL,
     introspection: values.INTROSPECTION,
+    persistedDocuments: persistedDocumentsOf(values),
     trustProxy: values.TRUST_PROXY,
     metrics: {
       open: values.METRICS,
@@ -200,6 +205,22 @@ function reservedBytesOf({
       `MAX_RESERVED_BYTES is ${requested}, less than MAX_UPLOAD_BYTES, ${maxUploadBytes}: the largest files could never be uploaded. Raise the former or lower the latter.`,
     )
   return requested ?? Math.max(50 * 1024 ** 4, maxUploadBytes)
+}
+
+function persistedDocumentsOf({
+  PERSISTED_DOCUMENTS: mode,
+  PERSISTED_DOCUMENTS_FILE: file,
+}: Values): PersistedDocumentsConfig {
+  if (mode === 'only') {
+    if (file !== null) return { mode, file: resolve(file) }
+    throw new StartupError(
+      'PERSISTED_DOCUMENTS is only; PERSISTED_DOCUMENTS_FILE must be set: without documents the server could not answer any query.',
+    )
+  }
+  if (file === null) return { mode }
+  throw new StartupError(
+    `PERSISTED_DOCUMENTS_FILE is ${JSON.stringify(file)}; it must not be set unless PERSISTED_DOCUMENTS is only.`,
+  )
 }
 
 function scrubOf({ SCRUB_DAYS: days, SCRUB_BYTES_PER_SECOND: bytesPerSecond }: Values) {

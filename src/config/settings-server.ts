@@ -81,6 +81,20 @@ export const serverSettings = {
     expected: 'one of on, authenticated, off',
     schema: z.enum(['on', 'authenticated', 'off']).default('on'),
   }),
+  PERSISTED_DOCUMENTS: setting({
+    description:
+      'Which GraphQL documents clients may refer to by their SHA-256: off (none), apq (automatic persisted queries: those that clients with a token have sent before), or only (those of PERSISTED_DOCUMENTS_FILE; all others, introspection and GraphiQL included, are rejected).',
+    default: 'off',
+    expected: 'one of off, apq, only',
+    schema: z.enum(['off', 'apq', 'only']).default('off'),
+  }),
+  PERSISTED_DOCUMENTS_FILE: setting({
+    description:
+      'File of the documents for PERSISTED_DOCUMENTS=only: a JSON object of documents by their SHA-256 in lower-case hex, at most 16 MiB. It is read and checked against the schema at the start.',
+    default: 'none',
+    expected: 'the path of a file',
+    schema: z.string().nullable().default(null),
+  }),
   TRUST_PROXY: setting({
     description:
       'Set it to true behind a proxy that sets X-Forwarded-Proto, -Host and -For: the server then trusts these headers.',

@@ -142,12 +142,23 @@ const admitting = ({ handler, methods, isCharged }: DeclaredRoute): Handler => (
 })
 
 function pageOrQuery(app: App): Handler {
-  const page = createGraphiqlHandler()
+  const isPersistedOnly = app.config.persistedDocuments.mode === 'only'
+  const page = isPersistedOnly ? withoutGraphiql : createGraphiqlHandler()
   const graphql = createGraphqlHandler(app)
   return {
     ...graphql,
     handle: (req, res, context) => (acceptsHtml(req) ? page : graphql).handle(req, res, context),
   }
+}
+
+const withoutGraphiql: Handler = {
+  handle() {
+    throw new HttpError(
+      404,
+      'NOT_FOUND',
+      'this server runs only listed documents, so GraphiQL is off',
+    )
+  },
 }
 
 function createDownloadRoute(app: App, links: LinkLimits, revocations: RevocationWatch): Handler {

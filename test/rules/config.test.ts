@@ -278,6 +278,14 @@ const cases: Record<keyof typeof settings, Case> = {
   S3_SSE: { right: [['aws:kms', {}]], wrong: ['aes256', 'kms', 'true'] },
   S3_SSE_KMS_KEY_ID: { right: [], wrong: ['a key', 'a;b'] },
   S3_CHECKSUM: { right: [['off', {}]], wrong: ['sha256', 'CRC32', 'false'] },
+  PERSISTED_DOCUMENTS: {
+    right: [
+      ['off', {}],
+      ['apq', { persistedDocuments: { mode: 'apq' } }],
+    ],
+    wrong: ['on', 'APQ', 'true', 'apq,only'],
+  },
+  PERSISTED_DOCUMENTS_FILE: { right: [], wrong: [] },
   INTROSPECTION: {
     right: [
       ['authenticated', { introspection: 'authenticated' }],
@@ -388,6 +396,7 @@ test('has the defaults of the README', () => {
     drainMs: 5000,
     host: '127.0.0.1',
     introspection: 'on',
+    persistedDocuments: { mode: 'off' },
     port: 4000,
     publicUrl: null,
     dataDir: resolve('data'),
@@ -472,6 +481,17 @@ describe('contradictions', () => {
       expect(refusal({ S3_BUCKET: 'files', S3_SSE, S3_SSE_KMS_KEY_ID: 'abc' })).toBe(
         'S3_SSE_KMS_KEY_ID is "abc"; it must not be set unless S3_SSE is aws:kms.',
       )
+  })
+
+  test('takes the file of documents for PERSISTED_DOCUMENTS=only, and for nothing else', () => {
+    const file = { PERSISTED_DOCUMENTS_FILE: 'documents.json' }
+    for (const PERSISTED_DOCUMENTS of ['off', 'apq'])
+      expect(refusal({ PERSISTED_DOCUMENTS, ...file })).toBe(
+        'PERSISTED_DOCUMENTS_FILE is "documents.json"; it must not be set unless PERSISTED_DOCUMENTS is only.',
+      )
+    expect(refusal({ PERSISTED_DOCUMENTS: 'only' })).toMatch(/PERSISTED_DOCUMENTS_FILE must be set/)
+    const { persistedDocuments } = readConfig({ PERSISTED_DOCUMENTS: 'only', ...file })
+    expect(persistedDocuments).toEqual({ mode: 'only', file: resolve('documents.json') })
   })
 
   test('rejects a rate limit below the cost of an allowed query', () => {

@@ -18,6 +18,7 @@ import type { Handler, RequestContext } from '../request-context.ts'
 import { collapseComplexityErrors, setStatuses, toGraphQLError, unavailable } from './errors.ts'
 import { useIntrospection } from './introspection.ts'
 import { useOperationName } from './operation-name.ts'
+import { usePersistedDocuments } from './persisted-documents.ts'
 import { type NodeRequestContext, useSubscriptions } from './subscriptions.ts'
 
 const MAX_BODY_BYTES = 1_000_000
@@ -45,9 +46,10 @@ export function createGraphqlHandler({ log, config }: Pick<App, 'log' | 'config'
     plugins: [
       useCSRFPrevention({ requestHeaders: csrfHeaders }),
       useJsonOnly(),
-      useOperationName(),
       useLimits(),
+      useOperationName(),
       useRateLimit(log),
+      usePersistedDocuments(config.persistedDocuments),
       useBudget(),
       useIntrospection(config.introspection),
       useStatuses(),
@@ -126,9 +128,11 @@ function useLimits(): Plugin {
 /** Charges one point for each request, even an invalid one, and the rest once the cost is known. */
 function useRateLimit(log: Log): Plugin<Context & RequestContext> {
   return {
-    async onParams({ context, setResult }) {
+    async onParams({ context }) {
       const { charge } = context as unknown as RequestContext
-      await charge.consume(1).catch((error) => setResult({ errors: [toGraphQLError(error, log)] }))
+      await charge.consume(1).catch((error) => {
+        throw toGraphQLError(error, log)
+      })
     },
     onExecute: ({ args }) => chargeRest(args),
     onSubscribe: ({ args }) => chargeRest(args),

@@ -1,18 +1,27 @@
 import type { TestServer } from '../servers/test-server.ts'
 
-type Options = { token?: string | null; method?: 'POST' | 'GET'; headers?: Record<string, string> }
+type Options = {
+  token?: string | null
+  method?: 'POST' | 'GET'
+  headers?: Record<string, string>
+  /** The extensions of the request, sent by POST. */
+  extensions?: object
+}
 export type SseEvent = { event: string; data: any }
 
 /** Opens a subscription over Server-Sent Events, as a generic client does. */
 export async function openStream(
   holdall: TestServer,
-  query: string,
+  query: string | undefined,
   variables: Record<string, unknown> = {},
-  { token, method = 'POST', headers = {} }: Options = {},
+  { token, method = 'POST', headers = {}, extensions }: Options = {},
 ) {
   const aborted = new AbortController()
-  const parameters = new URLSearchParams({ query, variables: JSON.stringify(variables) })
-  const body = JSON.stringify({ query, variables })
+  const parameters = new URLSearchParams({
+    query: query ?? '',
+    variables: JSON.stringify(variables),
+  })
+  const body = JSON.stringify({ query, variables, extensions })
   const response = await holdall.http(method === 'GET' ? `/graphql?${parameters}` : '/graphql', {
     method,
     headers: {
