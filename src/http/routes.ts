@@ -6,6 +6,7 @@ import { createShareHandler } from './download/shares.ts'
 import { HttpError, methodNotAllowed } from './errors.ts'
 import { createGraphqlHandler } from './graphql/endpoint.ts'
 import { acceptsHtml, createGraphiqlHandler } from './graphql/graphiql.ts'
+import { rejectReservation, singleConnectionHandler } from './graphql/other-transports.ts'
 import { createLinkLimits, type LinkLimits } from './limits/egress-limits.ts'
 import { createReadinessHandler, livenessHandler } from './ops/health.ts'
 import { createMetricsHandler, type Metrics } from './ops/metrics.ts'
@@ -54,6 +55,11 @@ function declareRoutes(app: App, metrics: Metrics): DeclaredRoute[] {
       matches: is('/graphql'),
       handler: pageOrQuery(app),
       servesWhileClosing: true,
+    },
+    {
+      name: 'graphql-stream',
+      matches: is('/graphql/stream'),
+      handler: singleConnectionHandler,
     },
     {
       name: 'put',
@@ -147,7 +153,10 @@ function pageOrQuery(app: App): Handler {
   const graphql = createGraphqlHandler(app)
   return {
     ...graphql,
-    handle: (req, res, context) => (acceptsHtml(req) ? page : graphql).handle(req, res, context),
+    handle(req, res, context) {
+      rejectReservation(req)
+      return (acceptsHtml(req) ? page : graphql).handle(req, res, context)
+    },
   }
 }
 

@@ -10,6 +10,7 @@ import { allowOrigin, isPreflight } from './cors.ts'
 import { endStalledResponses } from './download/stalled-responses.ts'
 import { HttpError, sendError } from './errors.ts'
 import { continueWhenRead } from './expect-continue.ts'
+import { rejectWebSocket } from './graphql/other-transports.ts'
 import { createAddressLimits } from './limits/address-limits.ts'
 import { createAuthFailureLog } from './limits/auth-failures.ts'
 import { createRateLimits } from './limits/rate-limits.ts'
@@ -80,6 +81,7 @@ export function createHttpServer(
       track(req, res, route)
       res.setHeader('X-Request-Id', requestId)
       allowOrigin(app.config.corsOrigins, req, res)
+      rejectWebSocket(req)
       if (closing && !route.servesWhileClosing) throw closingError()
       if (isPreflight(req) && !route.handlesOptions) return res.writeHead(204).end()
       const context = createRequestContext(app, req, { requestId, recordAuthFailure })

@@ -17,6 +17,7 @@ import { addressOf } from '../client-address.ts'
 import { createConcurrencyLimit } from '../limits/concurrency-limit.ts'
 import type { RequestContext } from '../request-context.ts'
 import { unavailable } from './errors.ts'
+import { requireEventStream } from './other-transports.ts'
 import { sendEvents } from './sse.ts'
 
 /** Maximum number of open streams of one token, or of one address without a token. */
@@ -41,6 +42,7 @@ export function useSubscriptions({
   return {
     onSubscribe({ args, setSubscribeFn }) {
       if (closing.aborted) throw unavailable()
+      requireEventStream(args.contextValue.req)
       assertEventCost(args)
       streams.admit(callerOf(args.contextValue), args.contextValue.res)
       setSubscribeFn(subscribe)
