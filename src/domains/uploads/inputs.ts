@@ -56,7 +56,8 @@ export const CreateUploadInput = builder.inputType('CreateUploadInput', {
       description: 'How the bytes are sent.',
     }),
     idempotencyKey: t.string({
-      description: 'The same key within 24 hours returns the same upload.',
+      description:
+        'The same key within 24 hours returns the same upload, unless the upload has ended without a file or its file was deleted since: then a new upload begins.',
     }),
   }),
 })

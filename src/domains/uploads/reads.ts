@@ -13,6 +13,7 @@ import {
   signUploadId,
 } from '../../signing/signed-links.ts'
 import type { Purpose, SigningKeys } from '../../signing/signing-keys.ts'
+import { type EntryRow, entryById, folderById, trashRootOf } from '../entries/reads.ts'
 import { requireAccess } from '../workspaces/reads.ts'
 import { isAwaitingConfirm } from './confirm/pending-confirms.ts'
 import { statusesBefore, type UploadRow } from './rules.ts'
@@ -60,6 +61,16 @@ export async function uploadById(db: Db | Tx, id: string): Promise<UploadRow | n
 
 /** Loads uploads by id, with null for each that does not exist. */
 export const uploadsById = rowsById('uploads')
+
+/** Returns the file of an upload, or null if it has none, or if the file is in the trash or purged. */
+export async function liveFileOf(
+  db: Db | Tx,
+  { fileId }: Pick<UploadRow, 'fileId'>,
+): Promise<EntryRow | null> {
+  const file = fileId ? await entryById(db, fileId) : null
+  const parent = await folderById(db, file?.parentId)
+  return file && parent && !trashRootOf(file, parent) ? file : null
+}
 
 /**
  * Returns the unfinished uploads with a known length, and how many bytes each of them is missing. Uploads

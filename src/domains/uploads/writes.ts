@@ -14,7 +14,14 @@ import { enqueueConfirm } from './confirm/pending-confirms.ts'
 import { checkUploadLimits } from './create/limits.ts'
 import { requireFreeName, requireTarget, requireVersioned, targetPath } from './create/targets.ts'
 import { createUploadRow, type NewUpload, type NewUploadRow } from './create/upload-row.ts'
-import { checkIdempotencyKey, hasPendingConfirm, isTerminal, type UploadRow } from './rules.ts'
+import { liveFileOf } from './reads.ts'
+import {
+  checkIdempotencyKey,
+  hasPendingConfirm,
+  isTerminal,
+  statusAt,
+  type UploadRow,
+} from './rules.ts'
 import { terminateUpload } from './terminate.ts'
 
 const IDEMPOTENCY_TTL_MS = 24 * 3_600_000
@@ -69,22 +76,34 @@ export async function stageUpload(ctx: ServiceContext, upload: UploadRow): Promi
   }
 }
 
-async function findByIdempotencyKey({ tx, viewer, now }: TxContext, input: NewUpload) {
+async function findByIdempotencyKey(s: TxContext, input: NewUpload): Promise<UploadRow | null> {
   if (input.idempotencyKey == null) return null
-  const upload = await tx
+  const upload = await s.tx
     .selectFrom('uploads')
     .selectAll()
     .where('workspaceId', '=', input.workspaceId)
-    .where('createdBy', '=', viewer?.userId ?? '')
+    .where('createdBy', '=', s.viewer?.userId ?? '')
     .where('idempotencyKey', '=', checkIdempotencyKey(input.idempotencyKey))
     .executeTakeFirst()
-  if (!upload || upload.createdAt > now() - IDEMPOTENCY_TTL_MS) return upload
-  await tx
+  if (!upload || (await isRepeatable(s, upload))) return upload ?? null
+  await s.tx
     .updateTable('uploads')
     .set({ idempotencyKey: null })
     .where('id', '=', upload.id)
     .execute()
   return null
+}
+
+/**
+ * Returns whether a repeated request gets this upload. If it has ended without a file, or its file was
+ * trashed or purged since, the client has nothing left to do with it and wants a new one.
+ */
+async function isRepeatable({ tx, now }: TxContext, upload: UploadRow): Promise<boolean> {
+  if (upload.createdAt <= now() - IDEMPOTENCY_TTL_MS) return false
+  const status = statusAt(upload, now())
+  if (status !== 'COMPLETE') return !isTerminal(status)
+  // The upload of an imported archive is complete without a file.
+  return upload.fileId === null || (await liveFileOf(tx, upload)) !== null
 }
 
 /**

@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import type { ServiceContext } from '../../context.ts'
-import { type EntryRow, entryById, folderById, trashRootOf } from '../../domains/entries/reads.ts'
+import type { EntryRow } from '../../domains/entries/reads.ts'
 import { requireVersion } from '../../domains/files/reads.ts'
-import { requireOwnUpload, uploadById } from '../../domains/uploads/reads.ts'
+import { liveFileOf, requireOwnUpload, uploadById } from '../../domains/uploads/reads.ts'
 import { statusAt, type UploadRow } from '../../domains/uploads/rules.ts'
 import { HttpError, methodNotAllowed } from '../errors.ts'
 import { createLink } from '../upload/file-json.ts'
@@ -24,11 +24,10 @@ export async function redirectToFile(ctx: ServiceContext, res: ServerResponse, i
 /** Returns the file of a COMPLETE upload. Throws 410 if it is in the trash or purged, or never existed. */
 export async function requireLiveFile(
   { db }: ServiceContext,
-  { fileId }: UploadRow,
+  upload: UploadRow,
 ): Promise<EntryRow> {
-  const file = fileId ? await entryById(db, fileId) : null
-  const parent = await folderById(db, file?.parentId)
-  if (file && parent && !trashRootOf(file, parent)) return file
+  const file = await liveFileOf(db, upload)
+  if (file) return file
   throw new HttpError(410, 'GONE', 'the file of the upload does not exist any more')
 }
 

@@ -3,7 +3,7 @@ import { reject } from '../refusal.ts'
 import type { Content, Model, Upload } from '../state/model-state.ts'
 import { checkName, namesOf } from '../state/names.ts'
 import { folderOrRoot, requireLive, requireWorkspace } from '../state/paths.ts'
-import { at, childNamed, pathOf } from '../state/tree.ts'
+import { at, byKey, childNamed, isLive, pathOf } from '../state/tree.ts'
 
 type CreateUpload = {
   workspaceId: string
@@ -44,7 +44,8 @@ export function insertUpload(
       upload.idempotencyKey !== null &&
       upload.idempotencyKey === input.idempotencyKey,
   )
-  if (existing) return existing
+  if (existing && isRepeatable(model, existing)) return existing
+  if (existing) existing.idempotencyKey = null
   const { path = '', folderId = null, versionOf = null, size = null } = input
   checkName(input.name)
   requirePlace(model, workspace, input)
@@ -59,6 +60,12 @@ export function insertUpload(
   }
   model.uploads.set(upload.key, upload)
   return upload
+}
+
+/** Whether the upload is open or its file exists and is not in the trash; otherwise its key begins anew. */
+function isRepeatable(model: Model, { status, file }: Upload): boolean {
+  if (status !== 'COMPLETE') return status === 'OPEN'
+  return file !== null && isLive(model, byKey(model, file))
 }
 
 function requirePlace(model: Model, workspace: number, input: CreateUpload) {
