@@ -52,7 +52,7 @@ export function methodNotAllowed(methods: readonly string[]): HttpError {
 }
 
 /** The context of an error response. `log` receives the errors that an operator must look at. */
-export type ErrorContext = {
+type ErrorContext = {
   requestId: string
   log: (error: unknown, requestId: string) => void
 }
@@ -86,10 +86,8 @@ export function sendError(res: ServerResponse, error: unknown, context: ErrorCon
   return res.end(body)
 }
 
-/**
- * Returns the status, headers and body of an error response, and logs errors that an operator must look at.
- */
-export function errorResponse(thrown: unknown, { requestId, log }: ErrorContext) {
+/** Returns the status, headers and body of an error response, and logs what an operator must look at. */
+function errorResponse(thrown: unknown, { requestId, log }: ErrorContext) {
   const error = translateDatabaseError(thrown)
   const status = statusOf(error)
   if (needsOperator(error)) log(error, requestId)

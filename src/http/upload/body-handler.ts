@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { App } from '../../app.ts'
-import { rejectEarly } from '../early-reject.ts'
+import { closeAfter } from '../connections.ts'
 import { createConcurrencyLimit, MAX_BODIES_PER_USER } from '../limits/concurrency-limit.ts'
 import type { Handler, RequestContext } from '../request-context.ts'
 import { createSenderWatch } from '../sender-watch.ts'
@@ -27,7 +27,6 @@ type Receive = (
 export function createBodyHandler(app: App, limits: BodyLimits, receive: Receive): Handler {
   const guard = createBodyGuard(app, limits)
   const running = new Set<Promise<unknown>>()
-  const log = (err: unknown) => app.log.error({ err }, 'unexpected')
   return {
     async handle(req, res, context) {
       const received = receive(req, res, { ...context, guard })
@@ -35,8 +34,8 @@ export function createBodyHandler(app: App, limits: BodyLimits, receive: Receive
       try {
         await received
       } catch (error) {
-        if (req.complete) throw error
-        rejectEarly(req, res, error, { requestId: context.requestId, log })
+        if (!req.complete) closeAfter(res)
+        throw error
       } finally {
         running.delete(received)
       }
