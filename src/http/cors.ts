@@ -21,7 +21,12 @@ const REQUEST_HEADERS = [
   'Upload-Offset',
   'X-HTTP-Method-Override',
   'X-Request-Id',
-].join(', ')
+]
+
+/** Maximum length of Access-Control-Request-Headers whose names are allowed. */
+const MAX_REQUESTED_LENGTH = 4096
+/** RFC 9110, section 5.6.2. `*` alone would allow every header. */
+const TOKEN = /^(?!\*$)[\w!#$%&'*+.^`|~-]+$/
 
 const EXPOSED_HEADERS = [
   'Accept-Ranges',
@@ -52,22 +57,42 @@ const EXPOSED_HEADERS = [
 ].join(', ')
 
 /**
- * Sets the CORS headers that allow pages of the given origins to read responses, for every route alike.
+ * Sets the headers that allow pages of the given origins to read and embed responses, for every route alike.
  * Never allows credentials: clients send a bearer token explicitly, unlike a cookie.
  */
 export function allowOrigin(origins: string[], req: IncomingMessage, res: ServerResponse) {
+  res.setHeader('Cross-Origin-Resource-Policy', resourcePolicy(origins, req))
   if (origins.length === 0) return
   // Fetch, "CORS protocol and HTTP caches": a response that depends on the origin needs Vary for every
   // origin.
-  res.appendHeader('Vary', 'Origin')
+  res.appendHeader('Vary', 'Origin, Referer')
   const { origin } = req.headers
   if (!origin || !origins.includes(origin)) return
   res.setHeader('Access-Control-Allow-Origin', origin)
   res.setHeader('Access-Control-Expose-Headers', EXPOSED_HEADERS)
   if (!isPreflight(req)) return
+  res.appendHeader('Vary', 'Access-Control-Request-Headers')
   res.setHeader('Access-Control-Allow-Methods', METHODS)
-  res.setHeader('Access-Control-Allow-Headers', REQUEST_HEADERS)
+  res.setHeader('Access-Control-Allow-Headers', allowedHeaders(req))
   res.setHeader('Access-Control-Max-Age', '86400')
+}
+
+/** An image has no Origin header. No page can send the Referer of another origin. */
+function resourcePolicy(origins: string[], { headers: { origin, referer = '' } }: IncomingMessage) {
+  const isAllowed = origins.some(
+    (allowed) => origin === allowed || referer === allowed || referer.startsWith(`${allowed}/`),
+  )
+  return isAllowed ? 'cross-origin' : 'same-site'
+}
+
+/** Returns the headers of the protocol and those that the preflight requests, as tracing libraries do. */
+function allowedHeaders({ headers }: IncomingMessage): string {
+  const requested = headers['access-control-request-headers'] ?? ''
+  if (requested.length > MAX_REQUESTED_LENGTH) return REQUEST_HEADERS.join(', ')
+  const names = requested.split(',').map((name) => name.trim().toLowerCase())
+  const known = new Set(REQUEST_HEADERS.map((name) => name.toLowerCase()))
+  const others = new Set(names.filter((name) => TOKEN.test(name) && !known.has(name)))
+  return [...REQUEST_HEADERS, ...others].join(', ')
 }
 
 /** Reports whether a request is a CORS preflight. */

@@ -44,7 +44,6 @@ export function contentHeaders(file: { name: string; mediaType: string }, reques
     'Content-Security-Policy': policies[disposition],
     'X-Content-Type-Options': 'nosniff',
     'Referrer-Policy': 'no-referrer',
-    'Cross-Origin-Resource-Policy': 'same-site',
   }
 }
 

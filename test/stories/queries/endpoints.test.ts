@@ -237,7 +237,7 @@ describe('CORS', () => {
     for (const path of paths) {
       const headers = { origin: 'http://localhost:5173', ...preflight }
       const response = await other.http(path, { method: 'OPTIONS', token: null, headers })
-      expect([path, response.status]).toEqual([path, 204])
+      expect([path, response.status]).toEqual([path, path === '/uploads' ? 200 : 204])
       expect(response.headers.get('access-control-allow-origin')).toBe('http://localhost:5173')
       expect(response.headers.get('access-control-allow-methods')).toContain('PATCH')
       for (const name of [
@@ -249,6 +249,50 @@ describe('CORS', () => {
       ])
         expect(response.headers.get('access-control-allow-headers')).toContain(name)
     }
+  })
+
+  test('a preflight allows the headers that it requests, but only names of headers', async () => {
+    const other = await withOrigins()
+    const allowed = async (requested: string, origin = page) => {
+      const headers = {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': requested,
+      }
+      const response = await other.http('/files', { method: 'OPTIONS', token: null, headers })
+      expect(response.status).toBe(204)
+      return response.headers.get('access-control-allow-headers')?.split(', ')
+    }
+    const traced = ['cache-control', 'x-requested-with', 'traceparent', 'baggage']
+    const names = await allowed(`authorization,${traced.join(',')}, X-Trace ,traceparent`)
+    expect(names?.slice(-5)).toEqual([...traced, 'x-trace'])
+    const fixed = names?.slice(0, -5)
+    expect(await allowed('*, x y, x:y, "x", <x>, é,,')).toEqual(fixed)
+    expect(await allowed(`${'x'.repeat(5000)}, y`)).toEqual(fixed)
+    expect(await allowed('traceparent', 'https://evil.example')).toBeUndefined()
+  })
+
+  test('an image shows on pages of allowed origins, and of no others', async () => {
+    const other = await withOrigins()
+    const { id: workspaceId } = await createWorkspace(other)
+    const file = await uploadFile(other, { workspaceId, name: 'dot.png', bytes: 'png' })
+    const link = await downloadUrl(other, file.id, '(disposition: INLINE)')
+    const policyFor = async (headers: Record<string, string>) =>
+      (await other.http(link, { token: null, headers })).headers.get('cross-origin-resource-policy')
+    for (const referer of [page, `${page}/`, `${page}/album?page=2`, 'http://localhost:5173/'])
+      expect([referer, await policyFor({ referer })]).toEqual([referer, 'cross-origin'])
+    const strangers = [
+      'https://evil.example/',
+      `https://evil.example/${page}/`,
+      `${page}.evil.example/`,
+      `${page}:8443/`,
+      `${page}@evil.example/`,
+      'http://app.example.org/',
+    ]
+    for (const referer of strangers)
+      expect([referer, await policyFor({ referer })]).toEqual([referer, 'same-site'])
+    expect(await policyFor({})).toBe('same-site')
+    expect(await policyFor({ origin: page })).toBe('cross-origin')
   })
 
   test('any other origin gets no CORS headers, and Vary names Origin', async () => {
