@@ -134,6 +134,7 @@ export const rawPatch = (
 const serverSockets = new Map<number | undefined, Socket>()
 subscribe('http.server.request.start', (message) => {
   const { socket } = (message as { request: IncomingMessage }).request
+  if (serverSockets.get(socket.remotePort) === socket) return
   serverSockets.set(socket.remotePort, socket)
   socket.once('close', () => serverSockets.delete(socket.remotePort))
 })
