@@ -1,4 +1,9 @@
-import { lexicographicSortSchema, printSchema } from 'graphql'
+import {
+  GraphQLOneOfDirective,
+  lexicographicSortSchema,
+  printDirective,
+  printSchema,
+} from 'graphql'
 import { builder } from './graphql/builder.ts'
 import './graphql/scalars.ts'
 import './graphql/errors.ts'
@@ -27,4 +32,9 @@ import './domains/archives/graphql.ts'
 import './domains/changes/graphql.ts'
 
 export const schema = withFieldPolicies(builder.toSchema())
-export const printedSchema = `${printSchema(lexicographicSortSchema(schema))}\n`
+
+/** The schema as text. It defines @oneOf, which parsers without that directive built in require. */
+export const printedSchema = `${printDirective(GraphQLOneOfDirective)}
+
+${printSchema(lexicographicSortSchema(schema))}
+`

@@ -4,6 +4,7 @@ import ErrorsPlugin from '@pothos/plugin-errors'
 import RelayPlugin from '@pothos/plugin-relay'
 import { QueryTooComplex } from '../errors/input.ts'
 import type { Context } from './context.ts'
+import './default-values-plugin.ts'
 import {
   defaultPageSize,
   listCost,
@@ -33,7 +34,7 @@ export const builder = new SchemaBuilder<{
 }>({
   // The limits come after the errors plugin, so that a rejected argument becomes a member of the result
   // union.
-  plugins: [RelayPlugin, ErrorsPlugin, ComplexityPlugin, 'inputLimits'],
+  plugins: [RelayPlugin, ErrorsPlugin, ComplexityPlugin, 'inputLimits', 'defaultValues'],
   defaultFieldNullability: false,
   errors: {
     directResult: true,

@@ -169,7 +169,7 @@ export const EntryFilterInput = builder.inputType('EntryFilter', {
     }),
     pathGlob: t.string({
       description:
-        'The full path matches this glob, such as data/**/*.csv: * and ? match within a name, ** matches any number of folders, {a,b} matches either alternative, and a backslash escapes the next character. Matching ignores case. ' +
+        'The full path matches this glob, such as data/*.csv: * and ? match within a name, a part ** matches any number of folders, {a,b} matches either alternative, and a backslash escapes the next character. Matching ignores case. ' +
         patternLimits,
     }),
     pathRegex: t.string({

@@ -72,26 +72,23 @@ builder.objectField(Workspace, 'search', (t) =>
       filter: t.arg({ type: EntryFilterInput, description: 'Conditions that entries must meet.' }),
       first: t.arg.int({ description: 'Page size, from 1 to 100, 20 by default.' }),
       after: t.arg.string({ description: 'Cursor after which the page starts.' }),
+      last: t.arg.int({
+        description:
+          'Maximum number of results to return from the end of the list, from 1 to 100; cannot be combined with `first`. All results before are read, so the limits of one request may end the page early.',
+      }),
+      before: t.arg.string({ description: 'Returns only results before this cursor.' }),
     },
-    complexity: ({ first }) => pageCost({ first }, defaultPageSize, 10),
+    complexity: (args) => pageCost(args, defaultPageSize, 10),
     resolve: async ({ id: workspaceId }, { query: text, filter, ...args }, context) => {
       await requireRead(context, workspaceId)
-      const { first, after } = parsePageArgs(args)
+      const request = parsePageArgs(args)
       const query = parseQuery(text)
       const parsed = await readFilter(context, workspaceId, filter)
       const search = { workspaceId, query, filter: parsed, budget: budgetOf(context) }
-      const { edges, hasNextPage, endCursor } = await searchPage(context.db, search, {
-        first: first ?? defaultPageSize,
-        after,
-      })
+      const { edges, ...pageInfo } = await searchPage(context.db, search, request)
       return {
         edges: edges.map((edge) => ({ ...edge, query })),
-        pageInfo: {
-          hasNextPage,
-          hasPreviousPage: after != null,
-          startCursor: edges[0]?.cursor ?? null,
-          endCursor,
-        },
+        pageInfo,
         totalCount: () => countMatches(context.db, search),
       }
     },

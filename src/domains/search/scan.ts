@@ -15,46 +15,47 @@ export type ScanResult = { found: FoundEntry[]; last: Position | null; more: boo
  */
 export const searchLimits = { evaluatedCount: 20_000, maxCount: 10_000, smallCount: 50 }
 
-/** Returns the matches of a search after `from`, until `enough` are found or a limit is reached. */
-export async function findMatches(
-  db: Db,
-  search: Search,
-  from: Position | null,
-  enough: number,
-): Promise<ScanResult> {
+/**
+ * The matches to find: those after `from` and before `to`, until `enough` are found. Only the last `kept` of
+ * them are returned.
+ */
+export type Wanted = { from: Position | null; to: Position | null; enough: number; kept: number }
+
+/** Returns the wanted matches of a search, fewer if a limit ends it. */
+export async function findMatches(db: Db, search: Search, wanted: Wanted): Promise<ScanResult> {
   const plan = await planSearch(db, search)
   if (plan === null) return { found: [], last: null, more: false }
   const [best, ...others] = rankSteps(plan)
-  const first = await scan(db, search, { steps: best ? [best] : [], from, enough })
+  const first = await scan(db, search, best ? [best] : [], wanted)
   if (first.more) return first
   const all = await findAllIfFew(db, search, plan)
-  if (all)
-    return { found: all.filter((position) => isAfter(position, from)), last: null, more: false }
-  const remaining = enough - first.found.length
-  const rest = await scan(db, search, { steps: others, from, enough: remaining })
-  return { ...rest, found: [...first.found, ...rest.found] }
+  if (all) return { found: within(all, wanted), last: null, more: false }
+  const enough = wanted.enough - first.found.length
+  const rest = await scan(db, search, others, { ...wanted, enough })
+  return { ...rest, found: [...first.found, ...rest.found].slice(-wanted.kept) }
 }
 
-type ScanRange = { steps: Step[]; from: Position | null; enough: number }
-
-async function scan(
-  db: Db,
-  search: Search,
-  { steps, from, enough }: ScanRange,
-): Promise<ScanResult> {
+async function scan(db: Db, search: Search, steps: Step[], wanted: Wanted): Promise<ScanResult> {
   const { isSpent } = search.budget
-  const found: FoundEntry[] = []
+  let found: FoundEntry[] = []
   let [last, evaluated]: [Position | null, number] = [null, 0]
-  for await (const batch of batches(db, search, { steps, from, size: enough })) {
-    found.push(...(await loadMatches(db, search, batch)))
+  for await (const batch of batches(db, search, { steps, ...wanted })) {
     const { step, documents } = batch
+    found = within([...found, ...(await loadMatches(db, search, batch))], wanted)
     evaluated += documents.length
     last = { rank: step.rank ?? 0, number: documents.at(-1)?.number ?? 0 }
-    if (found.length >= enough || evaluated >= searchLimits.evaluatedCount || isSpent())
+    if (wanted.to && !isAfter(wanted.to, last)) break
+    if (found.length >= wanted.enough || evaluated >= searchLimits.evaluatedCount || isSpent())
       return { found, last, more: true }
   }
   return { found, last, more: false }
 }
+
+/** Returns the last matches between the ends of what is wanted. */
+const within = (found: FoundEntry[], { from, to, kept }: Wanted) =>
+  found
+    .filter((position) => isAfter(position, from) && (to === null || isAfter(to, position)))
+    .slice(-kept)
 
 /** Returns the number of matches of a search, counted up to the limits. */
 export async function countMatches(db: Db, search: Search): Promise<number> {
@@ -65,7 +66,7 @@ export async function countMatches(db: Db, search: Search): Promise<number> {
   for await (const batch of batches(db, search, {
     steps: [anyRankStep(plan)],
     from: null,
-    size: 1000,
+    enough: MAX_BATCH_SIZE,
   })) {
     count += await countBatch(db, search, batch)
     evaluated += batch.documents.length
@@ -89,17 +90,24 @@ async function findAllIfFew(db: Db, search: Search, plan: Plan): Promise<FoundEn
 const isAfter = ({ rank, number }: Position, from: Position | null) =>
   from === null || (rank === from.rank ? number < from.number : rank > from.rank)
 
+/** Maximum number of documents of one query. */
+const MAX_BATCH_SIZE = 1000
+
 /** Yields the documents of the steps after `from`, in batches of increasing size. */
 async function* batches(
   db: Db,
   { workspaceId }: Search,
-  { steps, from, size }: { steps: Step[]; from: Position | null; size: number },
+  { steps, from, enough }: { steps: Step[]; from: Position | null; enough: number },
 ): AsyncGenerator<Batch> {
   for (const step of steps) {
     const rank = step.rank ?? 0
     if (from && rank < from.rank) continue
     let below = rank === from?.rank ? from.number : Number.MAX_SAFE_INTEGER
-    for (let limit = size; ; limit = Math.min(limit * 4, 1000)) {
+    for (
+      let limit = Math.min(enough, MAX_BATCH_SIZE);
+      ;
+      limit = Math.min(limit * 4, MAX_BATCH_SIZE)
+    ) {
       const documents = await findDocuments(db, workspaceId, step.expression, { below, limit })
       yield { step, documents }
       if (documents.length < limit) break

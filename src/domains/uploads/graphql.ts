@@ -190,7 +190,8 @@ export const Upload = builder.objectRef<UploadRow>('Upload').implement({
           description: 'Return the parts whose number is greater than this one.',
         }),
       },
-      complexity: ({ first }) => listCost(Math.min(Math.max(first, 0), MAX_PARTS)),
+      complexity: ({ first }) =>
+        listCost(Math.min(Math.max(first ?? defaultPageSize, 0), MAX_PARTS)),
       resolve: async (upload, args, context) =>
         (await canReceiveUrl(upload, context)) ? uploadParts(context, upload, args) : null,
     }),

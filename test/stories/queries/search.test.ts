@@ -40,13 +40,15 @@ type More = {
   filter?: object
   first?: number
   after?: string | null
+  last?: number
+  before?: string | null
   in?: string
   token?: string | null
 }
 
 async function search(query: string, { in: workspaceId = lab.id, token, ...more }: More = {}) {
-  const document = `query ($id: ID!, $query: String!, $filter: EntryFilter, $first: Int, $after: String) {
-    workspace(by: { id: $id }) { search(query: $query, filter: $filter, first: $first, after: $after) {
+  const document = `query ($id: ID!, $query: String!, $filter: EntryFilter, $first: Int, $after: String, $last: Int, $before: String) {
+    workspace(by: { id: $id }) { search(query: $query, filter: $filter, first: $first, after: $after, last: $last, before: $before) {
       totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
       edges { cursor score highlights { field text } node { __typename id name path } }
     } }
@@ -56,7 +58,12 @@ async function search(query: string, { in: workspaceId = lab.id, token, ...more 
   return workspace.search as {
     totalCount: number
     edges: Edge[]
-    pageInfo: { hasNextPage: boolean; endCursor: string | null }
+    pageInfo: {
+      hasNextPage: boolean
+      hasPreviousPage: boolean
+      startCursor: string | null
+      endCursor: string | null
+    }
   }
 }
 
@@ -392,6 +399,48 @@ describe('pages', () => {
       expect(new Set(seen)).toEqual(wanted)
     },
   )
+
+  test.each([0, 50])('last and before read them backwards, over all ranks (%s)', async (few) => {
+    searchLimits.smallCount = few
+    for (let i = 0; i < 9; i++)
+      await file(`${i % 2 ? 'coral' : 'shell'} ${i}.txt`, { tags: i % 2 ? [] : ['coral'] })
+    const all = (await search('coral', { first: 100 })).edges.map(({ cursor }) => cursor)
+    expect(all).toHaveLength(9)
+    const seen: string[] = []
+    let before: string | null = null
+    do {
+      const { edges, pageInfo } = await search('coral', { last: 2, before })
+      seen.unshift(...edges.map(({ cursor }) => cursor))
+      expect(pageInfo).toMatchObject({
+        hasNextPage: before !== null,
+        hasPreviousPage: seen.length < all.length,
+        startCursor: edges[0]?.cursor,
+        endCursor: edges.at(-1)?.cursor,
+      })
+      before = pageInfo.hasPreviousPage ? pageInfo.startCursor : null
+    } while (before)
+    expect(seen).toEqual(all)
+    const between = await search('coral', { first: 9, after: all[1] ?? '', before: all[6] ?? '' })
+    expect(between.edges.map(({ cursor }) => cursor)).toEqual(all.slice(2, 6))
+    const lastBetween = await search('coral', {
+      last: 2,
+      after: all[1] ?? '',
+      before: all[6] ?? '',
+    })
+    expect(lastBetween.edges.map(({ cursor }) => cursor)).toEqual(all.slice(4, 6))
+    await expect(search('coral', { first: 1, last: 1 })).rejects.toThrow('cannot be combined')
+    await expect(search('coral', { last: 101 })).rejects.toThrow('from 1 to 100')
+  })
+
+  test('last ends early at the limits of a request, and reading continues from its end cursor', async () => {
+    for (let i = 0; i < 12; i++) await file(`needle ${i}.txt`)
+    const all = (await search('needle', { first: 100 })).edges.map(({ cursor }) => cursor)
+    Object.assign(searchLimits, { smallCount: 0, evaluatedCount: 4 })
+    const { edges, pageInfo } = await search('needle', { last: 3 })
+    expect(pageInfo.hasNextPage).toBe(true)
+    expect(edges.at(-1)?.cursor).toBe(pageInfo.endCursor)
+    expect(all).toContain(pageInfo.endCursor)
+  })
 
   test('seed C5: have 20 results by default, 100 at most, and reject cursors of another search', async () => {
     for (let i = 0; i < 21; i++) await folder(`pebble ${i}`)
