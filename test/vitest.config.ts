@@ -42,6 +42,7 @@ const sameOnBoth = [
  * or fill disks. All others run in `npm test`, on SQLite.
  */
 const slow = [
+  'clients/*',
   ...[
     'admin',
     'attacks-restarts',

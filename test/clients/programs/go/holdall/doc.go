@@ -1,0 +1,2 @@
+// Package holdall is generated.
+package holdall
