@@ -19,7 +19,7 @@ import {
 } from '../../support/client.ts'
 import { createToken } from '../../support/data/people.ts'
 import { database } from '../../support/databases.ts'
-import { selfConfirming } from '../../support/faults/operations.ts'
+import { selfConfirming, selfRefused } from '../../support/faults/operations.ts'
 import { injectFaults } from '../../support/faults/plan.ts'
 import { type FaultCase, formatCounts } from '../../support/faults/walk.ts'
 import { findings } from '../../support/inspection.ts'
@@ -364,39 +364,42 @@ test('F1: killed twenty times around the last byte: every complete upload become
   }
 }, 600_000)
 
-describe('at every step of the last byte of an upload that confirms itself', () => {
-  const injectAll = async (cases: FaultCase[], env = () => ({})) => {
-    const counts = await injectFaults({ operations: [selfConfirming], cases, env, workers: 1 })
-    console.log(formatCounts(counts).join('\n'))
-    expect(Math.max(...(counts.get(selfConfirming.name)?.values() ?? []))).toBeGreaterThan(0)
-  }
+describe.each([selfConfirming, selfRefused])(
+  'at every step of the last byte of an upload that confirms itself: $name',
+  (operation) => {
+    const injectAll = async (cases: FaultCase[], env = () => ({})) => {
+      const counts = await injectFaults({ operations: [operation], cases, env, workers: 1 })
+      console.log(formatCounts(counts).join('\n'))
+      expect(Math.max(...(counts.get(operation.name)?.values() ?? []))).toBeGreaterThan(0)
+    }
 
-  test('F1: after a kill it becomes a file without being sent again', async () => {
-    await injectAll([{ fault: 'KILL_AFTER' }, { fault: 'KILL_BEFORE_COMMIT' }])
-  }, 600_000)
+    test('F1: after a kill it becomes a file, or is refused, without being sent again', async () => {
+      await injectAll([{ fault: 'KILL_AFTER' }, { fault: 'KILL_BEFORE_COMMIT' }])
+    }, 600_000)
 
-  test('F5, F7: after a failure no client sees success before the file exists', async () => {
-    await injectAll(
-      database === 'SQLite'
-        ? [{ fault: 'EIO' }, { fault: 'LOST' }]
-        : [{ fault: 'RESET' }, { fault: 'LOST' }],
-    )
-  }, 600_000)
-
-  test.skipIf(!s3IsGiven)(
-    'F6: with the bucket killed, refusing, cut off or silent',
-    async () => {
-      const env = () => ({ ...newS3Prefix(), DOWNLOADS: 'proxy' })
+    test('F5, F7: after a failure no client sees success before the file exists', async () => {
       await injectAll(
-        [
-          { fault: 'KILL_AFTER' },
-          { fault: 'SLOW_DOWN', isPermanent: true },
-          { fault: 'RESET' },
-          { fault: 'LOST' },
-        ],
-        env,
+        database === 'SQLite'
+          ? [{ fault: 'EIO' }, { fault: 'LOST' }]
+          : [{ fault: 'RESET' }, { fault: 'LOST' }],
       )
-    },
-    600_000,
-  )
-})
+    }, 600_000)
+
+    test.skipIf(!s3IsGiven)(
+      'F6: with the bucket killed, refusing, cut off or silent',
+      async () => {
+        const env = () => ({ ...newS3Prefix(), DOWNLOADS: 'proxy' })
+        await injectAll(
+          [
+            { fault: 'KILL_AFTER' },
+            { fault: 'SLOW_DOWN', isPermanent: true },
+            { fault: 'RESET' },
+            { fault: 'LOST' },
+          ],
+          env,
+        )
+      },
+      600_000,
+    )
+  },
+)

@@ -3,7 +3,7 @@ import { createFolder, createUpload, entryByPath, items, trashEntries } from '..
 import { zipOf } from '../data/zips.ts'
 import { tusOf } from '../network/tus.ts'
 import type { TestServer } from '../servers/test-server.ts'
-import { type Answer, mutate, outcomes, postFile, send, sendAndWait } from './clients.ts'
+import { type Answer, done, mutate, outcomes, postFile, send, sendAndWait } from './clients.ts'
 import { bytesOf } from './kinds/content.ts'
 
 /** The workspace and the ids of an operation; `more` holds, for example, an upload's URL and bytes. */
@@ -70,16 +70,38 @@ const confirm = (holdall: TestServer, { id }: Subject) =>
 const treePaths = ['docs', 'docs/sub', 'docs/sub/b.txt']
 const onFolder = (id: string) => ({ entries: items({ id }) })
 
+async function selfConfirmingUpload(holdall: TestServer, workspaceId: string) {
+  const bytes = bytesOf('upload')
+  const declared = { workspaceId, filename: 'new.bin', confirm: 'auto', sha256: sha256(bytes) }
+  const url = await tusOf(holdall).create(declared, { 'Upload-Length': `${bytes.length}` })
+  return { id: workspaceId, more: { url, bytes } }
+}
+
 /** An upload whose last byte creates the file. */
 export const selfConfirming: Operation = {
   name: 'PATCH (confirm: auto)',
-  async prepare(holdall, workspaceId) {
-    const bytes = bytesOf('upload')
-    const declared = { workspaceId, filename: 'new.bin', confirm: 'auto', sha256: sha256(bytes) }
-    const url = await tusOf(holdall).create(declared, { 'Upload-Length': `${bytes.length}` })
-    return { id: workspaceId, more: { url, bytes } }
-  },
+  prepare: selfConfirmingUpload,
   act: (holdall, { more }) => sendAndWait(holdall, more),
+  already: null,
+  paths: ['new.bin'],
+  grows: true,
+}
+
+/** Such an upload whose name another file has taken meanwhile: 422 for its last byte, and 410 for HEAD. */
+export const selfRefused: Operation = {
+  name: 'PATCH (confirm: auto), refused',
+  async prepare(holdall, workspaceId) {
+    const made = await selfConfirmingUpload(holdall, workspaceId)
+    await postFile(holdall, { workspaceId, name: 'new.bin' }, bytesOf('other'))
+    return made
+  },
+  async act(holdall, { more }) {
+    const answer = await sendAndWait(holdall, more)
+    const isRefused =
+      answer.status === 410 || `${answer.status} ${answer.code}` === '422 NAME_CONFLICT'
+    if (isRefused) return done
+    return answer.code === null ? { ...answer, code: 'TAKEN_FOR_SUCCESS' } : answer
+  },
   already: null,
   paths: ['new.bin'],
   grows: true,
