@@ -7,13 +7,7 @@ import { prefixUpperBound } from '../../names.ts'
 import { eventsAfter, lastSeqOf } from '../activity/reads.ts'
 import type { ActivityAction } from '../activity/rules.ts'
 import type { Scan, ScanPosition, SyncPosition } from '../activity/sync-cursor.ts'
-import {
-  type EntryRow,
-  type FileRow,
-  type FolderRow,
-  folderById,
-  selectEntries,
-} from '../entries/reads.ts'
+import { type EntryRow, type FolderRow, folderById, selectEntries } from '../entries/reads.ts'
 import type { WorkspaceRow } from '../workspaces/reads.ts'
 import type { Change } from './events.ts'
 
@@ -131,7 +125,6 @@ function filesAfter(db: Db, folder: FolderRow, file: ScanPosition['file'], limit
     .orderBy('createdAt')
     .orderBy('id')
     .limit(limit)
-    .$castTo<FileRow>()
   if (file === null) return files.execute()
   const bound = (['createdAt', 'id'] as const).map((as) => ({
     key: { column: as, as, direction: 'asc' as const, numeric: as === 'createdAt' },

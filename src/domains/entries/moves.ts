@@ -1,6 +1,5 @@
 import type { ServiceContext, TxContext } from '../../context.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
-import { NotFound } from '../../errors/access.ts'
 import { Cycle } from '../../errors/entries.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { record } from '../activity/writes.ts'
@@ -19,9 +18,9 @@ import {
 import { isWithin } from './rules.ts'
 import { addToAncestors, subtractFromAncestors } from './totals.ts'
 import {
-  assertNotRoot,
   bumpRevision,
   checkRevision,
+  requireParent,
   resolveNameConflict,
   toWrite,
 } from './writes.ts'
@@ -93,10 +92,9 @@ export async function resolveMove(
   { entry: ref, expectedRevision }: BatchEntry,
   destination: EntryRef,
 ): Promise<ResolvedMove> {
-  const { entry, parent } = await requireLive(ctx.tx, ctx.viewer, ref, toWrite)
+  const found = await requireLive(ctx.tx, ctx.viewer, ref, toWrite)
   const { entry: folder } = await requireLiveFolder(ctx.tx, ctx.viewer, destination, toWrite)
-  assertNotRoot(entry)
-  if (!parent) throw new NotFound(entry.id)
+  const [entry, parent] = [found.entry, requireParent(found)]
   checkRevision(entry, expectedRevision)
   if (entry.workspaceId !== folder.workspaceId) {
     const message = 'the folder is in another workspace'

@@ -1,8 +1,8 @@
 import type { TxContext } from '../../context.ts'
 import { newId } from '../../database/ids.ts'
 import type { FolderNameConflictMode, NameConflictMode } from '../../database/tables.ts'
+import { NotFound } from '../../errors/access.ts'
 import { InvalidState, NameConflict, StaleRevision } from '../../errors/entries.ts'
-import { InvalidInput } from '../../errors/input.ts'
 import { prefixUpperBound } from '../../names.ts'
 import { record } from '../activity/writes.ts'
 import { parseTagNames } from '../tags/rules.ts'
@@ -166,10 +166,12 @@ export function checkRevision(entry: EntryRow, expected: number | null | undefin
   throw new StaleRevision({ expected, actual: entry.revision, entryId: entry.id })
 }
 
-/** Throws InvalidState for the root folder of a workspace. */
-export function assertNotRoot(entry: EntryRow) {
+/** Returns the folder of a live entry. Throws InvalidState for the root folder of a workspace. */
+export function requireParent({ entry, parent }: ResolvedEntry): FolderRow {
   if (entry.pathKey === '')
     throw new InvalidState('ROOT', 'the root folder of a workspace cannot be changed')
+  if (!parent) throw new NotFound(entry.id)
+  return parent
 }
 
 export type EntryChange = {
@@ -215,15 +217,11 @@ function detailColumns({ metadata }: EntryRow, change: EntryChange): Partial<Ent
   }
 }
 
-async function rename(ctx: TxContext, { entry, parent }: ResolvedEntry, name: string) {
+async function rename(ctx: TxContext, found: ResolvedEntry, name: string) {
+  const { entry } = found
   const checked = checkName(name)
   const wanted = checked.nameKey === entry.nameKey ? checked : checkNewName(name)
-  assertNotRoot(entry)
-  if (!parent)
-    throw new InvalidInput({
-      path: ['name'],
-      message: 'an entry without a parent folder cannot be renamed',
-    })
+  const parent = requireParent(found)
   const resolved = await withInputPath(
     'name',
     resolveNameConflict(ctx, parent, wanted, 'FAIL', entry.id),

@@ -1,6 +1,5 @@
 import type { ServiceContext, TxContext } from '../../context.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
-import { NotFound } from '../../errors/access.ts'
 import { InvalidState, NotEmpty } from '../../errors/entries.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { type BatchEntry, type BatchMode, batch, type Outcome } from '../entries/batch.ts'
@@ -18,7 +17,7 @@ import {
 } from '../entries/reads.ts'
 import { checkEntryPath } from '../entries/rules.ts'
 import { putInTrash, restoreFromTrash } from '../entries/trash.ts'
-import { assertNotRoot, checkRevision, resolveNameConflict, toWrite } from '../entries/writes.ts'
+import { checkRevision, requireParent, resolveNameConflict, toWrite } from '../entries/writes.ts'
 import { restoreFolders } from '../folders/writes.ts'
 import { relinkRows } from '../tables/relinks.ts'
 import { type RowUnlink, unlinkRows } from '../tables/unlink.ts'
@@ -44,12 +43,11 @@ export async function trashEntries(
     ctx,
     { entries, mode },
     async (s, { entry: ref, expectedRevision }) => {
-      const { entry, parent } = await requireLive(s.tx, s.viewer, ref, toWrite)
-      assertNotRoot(entry)
+      const found = await requireLive(s.tx, s.viewer, ref, toWrite)
+      const [entry, parent] = [found.entry, requireParent(found)]
       checkRevision(entry, expectedRevision)
       const entryCount = entry.fileCount + entry.folderCount
       if (entryCount > 0 && !recursive) throw new NotEmpty(entryCount)
-      if (!parent) throw new NotFound(entry.id)
       const trashed = await putInTrash(s, entry, parent)
       if (unlink)
         rows.set(entry.id, await withInputPath('unlinkRows', unlinkRows(s, trashed, unlink)))
