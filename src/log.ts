@@ -44,7 +44,7 @@ export function duringRequest<T>(requestId: string, fn: () => T): T {
   return requests.run({ requestId }, fn)
 }
 
-/** Sets the GraphQL operation of the current request; everything that the request logs from now on names it. */
+/** Sets the GraphQL operation of the current request, which all its later log lines name. */
 export function setOperation(operation: string): void {
   const request = requests.getStore()
   if (request) request.operation = operation

@@ -6,7 +6,7 @@ import { createShareHandler } from './download/shares.ts'
 import { HttpError, methodNotAllowed } from './errors.ts'
 import { createGraphqlHandler } from './graphql/endpoint.ts'
 import { acceptsHtml, createGraphiqlHandler } from './graphql/graphiql.ts'
-import { rejectReservation, singleConnectionHandler } from './graphql/other-transports.ts'
+import { rejectSingleConnection, STREAM_PATH } from './graphql/other-transports.ts'
 import { createLinkLimits, type LinkLimits } from './limits/egress-limits.ts'
 import { createReadinessHandler, livenessHandler } from './ops/health.ts'
 import { createMetricsHandler, type Metrics } from './ops/metrics.ts'
@@ -52,14 +52,9 @@ function declareRoutes(app: App, metrics: Metrics): DeclaredRoute[] {
   return [
     {
       name: 'graphql',
-      matches: is('/graphql'),
+      matches: (path) => path === '/graphql' || path === STREAM_PATH,
       handler: pageOrQuery(app),
       servesWhileClosing: true,
-    },
-    {
-      name: 'graphql-stream',
-      matches: is('/graphql/stream'),
-      handler: singleConnectionHandler,
     },
     {
       name: 'put',
@@ -154,7 +149,7 @@ function pageOrQuery(app: App): Handler {
   return {
     ...graphql,
     handle(req, res, context) {
-      rejectReservation(req)
+      rejectSingleConnection(req)
       return (acceptsHtml(req) ? page : graphql).handle(req, res, context)
     },
   }

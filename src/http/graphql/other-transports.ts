@@ -1,13 +1,15 @@
 import type { IncomingMessage } from 'node:http'
 import { GraphQLError } from 'graphql'
 import { HttpError } from '../errors.ts'
-import type { Handler } from '../request-context.ts'
 
 /** What a client of another transport must do. */
 const useSse =
   'subscriptions are Server-Sent Events: send POST /graphql with Accept: text/event-stream (in graphql-sse the distinct connections mode)'
 
-/** Throws the error for a WebSocket handshake (RFC 6455, section 4.1). Other upgrades, such as h2c, may be ignored. */
+/**
+ * Throws the error for a WebSocket handshake (RFC 6455, section 4.1). Other upgrades, such as h2c, may be
+ * ignored.
+ */
 export function rejectWebSocket({ headers }: IncomingMessage): void {
   if (!/(^|,)\s*websocket\s*(,|$)/i.test(headers.upgrade ?? '')) return
   throw new HttpError(400, 'BAD_REQUEST', `WebSockets are not supported; ${useSse}`, {
@@ -15,19 +17,16 @@ export function rejectWebSocket({ headers }: IncomingMessage): void {
   })
 }
 
-const noSingleConnection = `the single connection mode is not supported; ${useSse}`
+/** The path of the stream in the single connection mode of GraphQL over SSE. */
+export const STREAM_PATH = '/graphql/stream'
 
-/** Rejects the requests of the single connection mode of GraphQL over SSE at the path of its stream. */
-export const singleConnectionHandler: Handler = {
-  handle() {
-    throw new HttpError(404, 'NOT_FOUND', noSingleConnection)
-  },
-}
-
-/** Throws the error for a PUT, by which clients reserve such a stream. */
-export function rejectReservation({ method }: IncomingMessage): void {
-  if (method !== 'PUT') return
-  throw new HttpError(405, 'METHOD_NOT_ALLOWED', noSingleConnection, { Allow: 'GET, POST' })
+/** Throws the error for a request of that mode: at its path, or a PUT, which reserves a stream. */
+export function rejectSingleConnection({ method, url = '' }: IncomingMessage): void {
+  const isAtPath = url.split('?', 1)[0] === STREAM_PATH
+  const message = `the single connection mode is not supported; ${useSse}`
+  if (isAtPath) throw new HttpError(404, 'NOT_FOUND', message)
+  if (method === 'PUT')
+    throw new HttpError(405, 'METHOD_NOT_ALLOWED', message, { Allow: 'GET, POST' })
 }
 
 /** Throws the error for a subscription whose client does not accept an event stream. */

@@ -281,7 +281,8 @@ const takeInTurn = (all: string[], count: number) =>
 
 test('S9: node(id:) takes no id of another kind', async () => {
   const real = idsOfPlace()
-  const ids = forgedIds(real).filter((id) => !real.includes(id))
+  // An empty id is an error: see malformed-ids.test.ts.
+  const ids = forgedIds(real).filter((id) => !real.includes(id) && /\S/.test(id))
   for (let i = 0; i < ids.length; i += 100) {
     const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }'
     const { nodes: found } = await holdall.ask(query, { ids: ids.slice(i, i + 100) })
