@@ -49,7 +49,8 @@ export const serverSettings = {
     schema: wholeNumber(0, 65_535).default(4000),
   }),
   PUBLIC_URL: setting({
-    description: 'URL at which clients reach the server; upload and download links begin with it.',
+    description:
+      'URL at which clients reach the server, with its path if the proxy removes one; upload and download links begin with it.',
     default: 'taken from each request',
     expected: 'a URL such as https://files.example.org, without ? and #',
     schema: publicUrl.nullable().default(null),
@@ -97,7 +98,7 @@ export const serverSettings = {
   }),
   TRUST_PROXY: setting({
     description:
-      'Set it to true behind a proxy that sets X-Forwarded-Proto, -Host and -For: the server then trusts these headers.',
+      'Set it to true behind a proxy that sets X-Forwarded-Proto, -Host and -For: the server then trusts these headers, and -Port and -Prefix.',
     default: 'false',
     expected: 'true or false',
     schema: trueOrFalse.default(false),

@@ -5,6 +5,10 @@ import { isIP, isIPv6 } from 'node:net'
 export const lastHop = (header: string | string[] | undefined) =>
   header?.toString().split(',').at(-1)?.trim() || undefined
 
+/** Returns the first element of a forwarding header, which the proxy nearest to the client has set. */
+export const firstHop = (header: string | string[] | undefined) =>
+  header?.toString().split(',', 1)[0]?.trim() || undefined
+
 /**
  * Returns the client address of a request. X-Forwarded-For counts only behind a trusted proxy. An IPv6
  * address is reduced to its /64 network, because a client with one such address can use all the others of

@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { App } from '../app.ts'
-import type { Config } from '../config/config.ts'
 import type { ServiceContext } from '../context.ts'
 import { Unauthenticated } from '../errors/access.ts'
-import { addressOf, lastHop } from './client-address.ts'
-import { HttpError } from './errors.ts'
+import { addressOf } from './client-address.ts'
 import type { RecordAuthFailure } from './limits/auth-failures.ts'
 import { type RateLimitCharge, unlimited } from './limits/rate-limits.ts'
+import { publicUrlOf } from './public-url.ts'
 
 /** What a handler receives with each request. */
 export type RequestContext = {
@@ -35,7 +34,6 @@ export type Handler = {
 }
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/
-const HOST = /^(?:[\w.-]{1,253}|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
 
 /** Returns the X-Request-Id of the client if it is well-formed, else a new UUID. */
 export function requestIdOf(req: IncomingMessage): string {
@@ -71,26 +69,4 @@ export function createRequestContext(
     },
     charge: unlimited(app.now),
   }
-}
-
-/**
- * Returns PUBLIC_URL, else the URL that the Host header and, behind a trusted proxy, X-Forwarded-* report.
- */
-function publicUrlOf({ publicUrl, trustProxy }: Config, { headers }: IncomingMessage): string {
-  // Yoga builds a URL from the Host header, so it must be valid even with PUBLIC_URL.
-  const requested = checkHost(headers.host ?? 'localhost')
-  if (publicUrl) return publicUrl
-  const forwarded = (name: string) => (trustProxy ? lastHop(headers[name]) : undefined)
-  const host = checkHost(forwarded('x-forwarded-host') ?? requested)
-  return `${forwarded('x-forwarded-proto') === 'https' ? 'https' : 'http'}://${host}`
-}
-
-/** Returns the host. URL.canParse rejects 1.2.3.4.5 and a:99999, which match HOST. */
-function checkHost(host: string): string {
-  if (HOST.test(host) && URL.canParse(`http://${host}`)) return host
-  throw new HttpError(
-    400,
-    'BAD_REQUEST',
-    `invalid host ${JSON.stringify(host.slice(0, 100))} in the Host or X-Forwarded-Host header`,
-  )
 }

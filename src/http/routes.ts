@@ -122,7 +122,7 @@ function declareRoutes(app: App, metrics: Metrics): DeclaredRoute[] {
       handler: createMetricsHandler(metrics, app.config),
       servesWhileClosing: true,
     },
-    { name: 'root', matches: is('/'), methods: readMethods, handler: redirectToGraphiql },
+    { name: 'root', matches: is('/'), methods: readMethods, handler: redirectToGraphiql(app) },
     { name: 'none', matches: () => true, handler: notFound },
   ]
 }
@@ -187,9 +187,13 @@ function createDownloadRoute(app: App, links: LinkLimits, revocations: Revocatio
   }
 }
 
-const redirectToGraphiql: Handler = {
-  handle: (_, res) => res.writeHead(302, { Location: '/graphql' }).end(),
-}
+/** Without PUBLIC_URL only the path is certain: the proxy may use TLS without saying so. */
+const redirectToGraphiql = ({ config }: App): Handler => ({
+  handle(_, res, { publicUrl }) {
+    const base = config.publicUrl ?? new URL(publicUrl).pathname.replace(/\/$/, '')
+    res.writeHead(302, { Location: `${base}/graphql` }).end()
+  },
+})
 
 const notFound: Handler = {
   handle() {
