@@ -100,7 +100,7 @@ export type Config = {
 }
 
 /** Which documents may be referred to by their hash; with `only`, no others are run. */
-export type PersistedDocumentsConfig = { mode: 'off' | 'apq' } | { mode: 'only'; file: string }
+type PersistedDocumentsConfig = { mode: 'off' | 'apq' } | { mode: 'only'; file: string }
 
 /** Who may read /metrics: everyone if `open`, clients with `token`, and clients of the separate `port`. */
 export type MetricsConfig = { open: boolean; token: string | null; port: number | null }
