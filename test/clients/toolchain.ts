@@ -44,8 +44,8 @@ async function runIn(dir: string, [command, ...args]: Command): Promise<string> 
 }
 
 /**
- * Returns a function that installs `tools` into a temporary folder at its first call. Where the machine or its
- * network does not allow it, the function skips the test and prints the reason.
+ * Returns a function that installs `tools` into a temporary folder at its first call. Where the machine or
+ * its network does not allow it, the function skips the test and prints the reason.
  */
 export function toolchain(tools: Tools): (context: TestContext) => Promise<Toolchain> {
   let installed: Promise<Toolchain | string> | undefined
