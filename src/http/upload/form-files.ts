@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { FILE_REQUIRED, malformed, noFileChosen, tooLarge } from './form-errors.ts'
-import { type FormParser, MAX_FILES } from './form-parser.ts'
+import { type FormParser, fileNameOf, MAX_FILES } from './form-parser.ts'
 
 /** Names of the fields with files. Uppy sends several files as `files[]`. */
 const fileFields = ['file', 'files', 'file[]', 'files[]']
@@ -40,7 +40,7 @@ export function collectFiles<T>(form: FormParser, { maxFileBytes, store, reject 
     bytes.on('error', () => {})
     if (!fileFields.includes(field)) return reject(malformed(FILE_REQUIRED))
     bytes.once('limit', () => reject(tooLarge(maxFileBytes)))
-    const part = { bytes, name: filename || null, mediaType: mimeType }
+    const part = { bytes, name: filename ? fileNameOf(filename) : null, mediaType: mimeType }
     storing = storing.then(() => storeNext(part))
     storing.catch(reject)
   })

@@ -29,11 +29,24 @@ export function createParser({ headers }: IncomingMessage, maxFileBytes: number)
     )
   }
   try {
-    // RFC 7578, section 5.1: names are UTF-8 by default. The extra byte of fileSize detects files above the
+    // One character for each byte, for fileNameOf. The extra byte of fileSize detects files above the
     // limit.
-    const options = { headers, defParamCharset: 'utf8' }
+    const options = { headers, defParamCharset: 'latin1' }
     return busboy({ ...options, limits: { ...limits, fileSize: maxFileBytes + 1 } })
   } catch (error) {
     throw malformed(error instanceof Error ? error.message : 'the boundary is missing')
+  }
+}
+
+/**
+ * Returns the file name that the parser reports for the bytes of `filename`: UTF-8 (RFC 7578, section 5.1), or
+ * else Latin-1. Returns a name from `filename*` unchanged, which the parser has decoded.
+ */
+export function fileNameOf(parsed: string): string {
+  if (/[^\0-\xff]/.test(parsed)) return parsed
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(parsed, 'latin1'))
+  } catch {
+    return parsed
   }
 }

@@ -159,6 +159,19 @@ test('filename* is UTF-8 and takes precedence; folders in a file name are ignore
   expect(await send('filename="C:\\up\\x.txt"')).toBe('x.txt')
 })
 
+test('a file name in Latin-1 is decoded', async () => {
+  await using here = await open()
+  const { holdall, workspaceId } = here
+  const head =
+    '--b\r\nContent-Disposition: form-data; name="file"; filename="Gr\xf6\xdfe.txt"\r\n\r\n'
+  const response = await holdall.http(`/files?workspaceId=${workspaceId}`, {
+    method: 'POST',
+    headers: boundary,
+    body: Buffer.from(`${head}x\r\n--b--\r\n`, 'latin1'),
+  })
+  expect(await response.json()).toMatchObject({ path: 'Größe.txt' })
+})
+
 test('query parameters apply where the form has no such field', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
