@@ -87,6 +87,8 @@ export type Config = {
   maxDownloadsPerLink: number | null
   /** Maximum number of concurrent requests of an address; null for no limit. */
   maxRequestsPerAddress: number | null
+  /** Maximum size of the headers of a request. */
+  maxHeaderBytes: number
   logLevel: LogLevel
   /** Whether X-Forwarded-* headers of the nearest proxy are trusted. */
   trustProxy: boolean
@@ -142,6 +144,7 @@ export function readConfig(env: Env): Config {
     linkBytesPerDay: values.LINK_BYTES_PER_DAY,
     maxDownloadsPerLink: values.MAX_DOWNLOADS_PER_LINK,
     maxRequestsPerAddress: values.MAX_REQUESTS_PER_ADDRESS,
+    maxHeaderBytes: values.MAX_HEADER_BYTES,
     logLevel: values.LOG_LEVEL,
     introspection: values.INTROSPECTION,
     persistedDocuments: persistedDocumentsOf(values),

@@ -55,6 +55,13 @@ export const limitSettings = {
     expected: `off or a whole number from 1 to ${MAX_INT}`,
     schema: limitOrOff(MAX_INT).default(200),
   }),
+  MAX_HEADER_BYTES: setting({
+    description:
+      'Maximum size of the headers of a request in bytes, URL included. Larger ones fail with 431. A final upload of 190 parts sends 20,000.',
+    default: '65536',
+    expected: 'a whole number from 16384 to 1048576',
+    schema: wholeNumber(16_384, 1_048_576).default(65_536),
+  }),
   MAX_REQUESTS_PER_ADDRESS: setting({
     description:
       'Maximum number of concurrent requests of one address (the first 64 bits of an IPv6 address), per process, or off. Requests beyond it fail with 429. Behind a proxy, set TRUST_PROXY; otherwise all clients count as one.',

@@ -13,6 +13,7 @@ import { continueWhenRead } from './expect-continue.ts'
 import { rejectWebSocket } from './graphql/other-transports.ts'
 import { createAddressLimits } from './limits/address-limits.ts'
 import { createAuthFailureLog } from './limits/auth-failures.ts'
+import { answerMalformed } from './limits/malformed-requests.ts'
 import { createRateLimits } from './limits/rate-limits.ts'
 import { createMetrics, createMetricsServer } from './ops/metrics.ts'
 import { createRequestContext, requestIdOf } from './request-context.ts'
@@ -68,7 +69,8 @@ export function createHttpServer(
     const requestId = requestIdOf(req)
     void duringRequest(requestId, () => serve(req, res, requestId))
   }
-  const server = createServer(timeouts, receive)
+  const server = createServer({ ...timeouts, maxHeaderSize: app.config.maxHeaderBytes }, receive)
+  answerMalformed(server, app.config, inFlight)
   continueWhenRead(server, receive)
 
   server.on('connection', addresses.admitConnection)

@@ -212,6 +212,10 @@ const cases: Record<keyof typeof settings, Case> = {
     ],
     wrong: ['0', '2147483648', 'on'],
   },
+  MAX_HEADER_BYTES: {
+    right: [['16384', { maxHeaderBytes: 16_384 }]],
+    wrong: ['16383', '1048577', 'off', '64K'],
+  },
   MAX_REQUESTS_PER_ADDRESS: {
     right: [
       ['off', { maxRequestsPerAddress: null }],
@@ -425,6 +429,7 @@ test('has the defaults of the README', () => {
     linkBytesPerDay: null,
     maxDownloadsPerLink: 200,
     maxRequestsPerAddress: 2000,
+    maxHeaderBytes: 65_536,
     logLevel: 'info',
     trustProxy: false,
     metrics: { open: false, token: null, port: null },

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Reading, sendRawBody } from '../../support/network/raw-body.ts'
 import { startTestServer, type TestServer } from '../../support/servers/test-server.ts'
 
@@ -46,4 +46,34 @@ describe.each<Reading>(['first', 'meanwhile'])('a client that writes %s', (readi
 test('a body without end is cut off after the refusal', async () => {
   const endless = { line: 'POST /nothing', bytes: 2 ** 40 }
   await expect(sendRawBody(holdall.url, endless, 'first')).rejects.toThrow(/ECONNRESET|EPIPE/)
+})
+
+describe('headers', () => {
+  const origin = 'https://app.example.org'
+  const headersOf = (bytes: number) => [`Origin: ${origin}`, `Upload-Concat: ${'x'.repeat(bytes)}`]
+
+  test('of 60,000 bytes are read; larger ones are 431 with JSON that pages can read', async () => {
+    const other = await startTestServer({
+      env: { CORS_ORIGINS: `http://localhost:5173,${origin}` },
+    })
+    onTestFinished(() => other[Symbol.asyncDispose]())
+    const send = (bytes: number) =>
+      sendRawBody(other.url, { line: 'POST /nothing', lines: headersOf(bytes), bytes: 0 }, 'first')
+    expect(await send(60_000)).toMatch(/^HTTP\/1\.1 404 /)
+    for (const bytes of [70_000, 1_000_000]) {
+      const answer = await send(bytes)
+      expect(answer).toMatch(/^HTTP\/1\.1 431 /)
+      expect(answer).toContain('Access-Control-Allow-Origin: ')
+      expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({
+        code: 'HEADERS_TOO_LARGE',
+        message: expect.stringContaining('65536'),
+      })
+    }
+  })
+
+  test('that are not HTTP are 400 with JSON', async () => {
+    const answer = await sendRawBody(holdall.url, { line: 'P(ST /', bytes: 0 }, 'first')
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /)
+    expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '').code).toBe('BAD_REQUEST')
+  })
 })
