@@ -111,6 +111,8 @@ export type Tables = {
     mediaKind: MediaKind | null
     sha256: string | null
     versionId: string | null
+    /** Of the current version. */
+    contentModifiedAt: number | null
     // Only for entries that were themselves moved to the trash.
     trashedAt: number | null
     trashedBy: string | null
@@ -144,6 +146,8 @@ export type Tables = {
     comment: string | null
     createdAt: number
     createdBy: string | null
+    /** When the content was last modified before the upload, as stated by the client; null if unknown. */
+    contentModifiedAt: number | null
   }
   /** One row per distinct content in a workspace; the id is the key of its bytes in the store. */
   blobs: {
@@ -180,6 +184,8 @@ export type Tables = {
     description: string | null
     tags: string | null
     metadata: string | null
+    /** Of the version that the upload becomes. */
+    contentModifiedAt: number | null
     onConflict: NameConflictMode
     /** 1 if the upload is confirmed when its last byte arrives. */
     autoConfirm: number

@@ -1,4 +1,5 @@
 import { GraphQLError } from 'graphql'
+import { parseDateTime } from '../date-time.ts'
 import { isObject, validateJsonObject } from '../json-object.ts'
 import { builder } from './builder.ts'
 
@@ -56,37 +57,12 @@ builder.scalarType('JSONObject', {
   parseValue: parseJsonObject,
 })
 
-const rfc3339 = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))$/i
-const years = {
-  from: Date.parse('0000-01-01T00:00:00Z'),
-  to: Date.parse('9999-12-31T23:59:59.999Z'),
-}
-
-/**
- * Parses a date-time of RFC 3339 §5.6, except leap seconds, which milliseconds since 1970 cannot represent.
- * Fractions finer than a millisecond are truncated.
- */
-function parseDateTime(value: unknown): number | null {
-  const parts = typeof value === 'string' ? rfc3339.exec(value) : null
-  if (!parts) return null
-  const [, day, time, fraction = '.', sign, hours = 0, minutes = 0] = parts
-  const local = Date.parse(`${day}T${time}${fraction.padEnd(4, '0').slice(0, 4)}Z`)
-  if (!isExistingDate(local, `${day}T${time}`)) return null
-  const offset = (Number(hours) * 60 + Number(minutes)) * 60_000
-  const utc = sign === '-' ? local + offset : local - offset
-  return utc >= years.from && utc <= years.to ? utc : null
-}
-
-/** Date.parse reads 30 February as 2 March, so the result is compared with the input. */
-const isExistingDate = (time: number, text: string) =>
-  !Number.isNaN(time) && new Date(time).toISOString().startsWith(text)
-
 /** Longer texts are rejected before a pattern runs over them. */
-const isShort = (value: unknown, maxLength: number) =>
+const isShort = (value: unknown, maxLength: number): value is string =>
   typeof value === 'string' && value.length <= maxLength
 
 function parseUrl(value: unknown) {
-  return typeof value === 'string' && isShort(value, 8192) && URL.canParse(value) ? value : null
+  return isShort(value, 8192) && URL.canParse(value) ? value : null
 }
 
 function parseByteCount(value: unknown) {

@@ -414,6 +414,36 @@ test.each(['nameKey', 'size', 'createdAt', 'updatedAt'] as const)(
   },
 )
 
+test('a page of a list with its nulls apart is one index range, read without a sort', async () => {
+  await migrateToLatest(holdall)
+  await sql`pragma foreign_keys = off`.execute(holdall)
+  await holdall.deleteFrom('entries').execute()
+  const times = [5, 7, null, null]
+  const rows = times.map((contentModifiedAt, i) => ({
+    ...aFile,
+    id: `file_${i}`,
+    nameKey: `${i}`,
+    contentModifiedAt,
+  }))
+  await holdall.insertInto('entries').values(rows).execute()
+  for (const direction of ['asc', 'desc'] as const) {
+    const list = nullsApart(direction)
+    const { edges } = await readPage(list, { first: 4 })
+    seen.length = 0
+    await readPage(list, { first: 1, after: edges[0]?.cursor })
+    await readPage(list, { first: 1, after: edges[2]?.cursor })
+    const index = 'SEARCH entries USING INDEX entries_parentId_kind_contentModifiedAt_id'
+    const [sign, limit] = direction === 'asc' ? ['>', ''] : ['<', 'contentModifiedAt>? AND ']
+    const plans = await plansOf([...seen])
+    expect(plans[0]).toEqual([
+      `${index} (parentId=? AND kind=? AND ${limit}(contentModifiedAt,id)${sign}(?,?))`,
+    ])
+    expect(plans.at(-1)).toEqual([
+      `${index} (parentId=? AND kind=? AND contentModifiedAt=? AND id${sign}?)`,
+    ])
+  }
+})
+
 test('reads only as many files as the folders leave room for', async () => {
   await migrateToLatest(holdall)
   await sql`pragma foreign_keys = off`.execute(holdall)
@@ -460,6 +490,25 @@ function children(key: SortKey): List<Row<'entries'>> {
   const segments = [entries.where('kind', '=', 'folder'), entries.where('kind', '=', 'file')]
   const id: SortKey = { column: 'entries.id', as: 'id', direction: key.direction }
   return { ordering: 'children', keys: [key, id], segments, merged: true }
+}
+
+function nullsApart(direction: 'asc' | 'desc'): List<Row<'entries'>> {
+  const key: SortKey = {
+    column: 'entries.contentModifiedAt',
+    as: 'contentModifiedAt',
+    direction,
+    numeric: true,
+    nullable: 'apart',
+  }
+  const files = holdall
+    .selectFrom('entries')
+    .selectAll('entries')
+    .where('parentId', '=', 'fld_1')
+    .where('kind', '=', 'file')
+  const column = 'contentModifiedAt'
+  const segments = [files.where(column, 'is not', null), files.where(column, 'is', null)]
+  const id: SortKey = { column: 'entries.id', as: 'id', direction }
+  return { ordering: 'files', keys: [key, id], segments }
 }
 
 async function plansOf(queries: typeof seen) {

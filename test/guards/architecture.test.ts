@@ -15,6 +15,7 @@ const floors = [
     'src/config',
     'src/log.ts',
     'src/names.ts',
+    'src/date-time.ts',
     'src/json-object.ts',
     'src/fsync.ts',
     'src/concurrency',

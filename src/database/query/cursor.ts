@@ -74,7 +74,7 @@ function requireFit(key: SortKey, value: unknown): SortValue {
 }
 
 function fits({ numeric, nullable }: SortKey, value: unknown): value is SortValue {
-  if (value === null) return nullable === true
+  if (value === null) return nullable === true || nullable === 'apart'
   if (numeric) return Number.isSafeInteger(value)
   return typeof value === 'string' && isStorableText(value)
 }

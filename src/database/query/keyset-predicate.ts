@@ -14,9 +14,10 @@ export type SortKey = {
   numeric?: boolean
   /**
    * Whether the column has nulls, which sort after all values: last in asc, first in desc. The query needs no
-   * sort, but may read an index from its start; split a long list with nulls into two segments.
+   * sort, but may read an index from its start. `apart`: no segment has both nulls and values, and the list
+   * is not merged, so that each segment seeks by the index.
    */
-  nullable?: boolean
+  nullable?: boolean | 'apart'
 }
 export type SortValue = string | number | null
 /** The position of a row: its value for each key. */
@@ -40,8 +41,8 @@ export function sorted<R>(query: Query<R>, keys: readonly SortKey[]): Query<R> {
   return keys.reduce(
     (sorting, { column, direction, nullable }) =>
       sorting.orderBy(sql.ref(column), (by) => {
-        if (direction === 'asc') return nullable ? by.asc().nullsLast() : by.asc()
-        return nullable ? by.desc().nullsFirst() : by.desc()
+        if (direction === 'asc') return nullable === true ? by.asc().nullsLast() : by.asc()
+        return nullable === true ? by.desc().nullsFirst() : by.desc()
       }),
     query,
   )
@@ -53,9 +54,13 @@ export function sorted<R>(query: Query<R>, keys: readonly SortKey[]): Query<R> {
  */
 export function afterRow(bound: Bound): RawBuilder<SqlBool> {
   const directions = new Set(bound.map(({ key }) => key.direction))
-  const plain = directions.size === 1 && !bound.some(({ key }) => key.nullable)
+  const plain = directions.size === 1 && bound.every(isCompared)
   return plain ? rowComparison(bound) : columnComparison(bound)
 }
+
+/** Whether a row comparison can compare the value: nulls never match there. */
+const isCompared = ({ key, value }: Bound[number]) =>
+  !key.nullable || (key.nullable === 'apart' && value !== null)
 
 function rowComparison(bound: Bound) {
   const columns = sql.join(bound.map(({ key }) => sql.ref(key.column)))
@@ -71,6 +76,8 @@ function columnComparison(bound: Bound): RawBuilder<SqlBool> {
   const [first, ...others] = bound
   if (!first) return sql`1 = 0`
   if (others.length === 0) return past(first)
+  if (first.key.nullable === 'apart' && first.value === null)
+    return sql`(${same(first)} and ${columnComparison(others)})`
   const step = sql<SqlBool>`(${past(first)} or (${same(first)} and ${columnComparison(others)}))`
   if (reachesNull(first)) return step
   return sql`(${sql.ref(first.key.column)} ${sign(first)}= ${literal(first)} and ${step})`
@@ -84,7 +91,9 @@ function past(item: Bound[number]): RawBuilder<SqlBool> {
   const column = sql.ref(key.column)
   if (value === null) return key.direction === 'asc' ? sql`1 = 0` : sql`${column} is not null`
   const past = sql<SqlBool>`${column} ${sign(item)} ${literal(item)}`
-  return key.nullable && key.direction === 'asc' ? sql`(${past} or ${column} is null)` : past
+  return key.nullable === true && key.direction === 'asc'
+    ? sql`(${past} or ${column} is null)`
+    : past
 }
 
 const same = (item: Bound[number]): RawBuilder<SqlBool> =>

@@ -30,6 +30,7 @@ export type ManifestVersion = {
   mediaType?: string
   comment: string | null
   createdAt?: string
+  contentModifiedAt?: string
   /** Name of the archive member with the bytes of this version. */
   member: string
 }
@@ -60,6 +61,9 @@ export function manifestEntry({ entry, path, tags, versions }: TreeItem): Manife
       mediaType: version.mediaType,
       comment: version.comment,
       createdAt: new Date(version.createdAt).toISOString(),
+      ...(version.contentModifiedAt !== null && {
+        contentModifiedAt: new Date(version.contentModifiedAt).toISOString(),
+      }),
       member: versionMember(entry, path, version),
     })),
   }

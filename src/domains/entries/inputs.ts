@@ -187,6 +187,10 @@ export const EntryFilterInput = builder.inputType('EntryFilter', {
       type: DateTimeRange,
       description: 'The entry was last changed in this period.',
     }),
+    contentModifiedAt: t.field({
+      type: DateTimeRange,
+      description: 'The entry is a file whose content was last modified in this period.',
+    }),
     createdBy: t.idList({
       description: 'The entry was created by one of the users with these ids; at most 100.',
     }),
@@ -209,6 +213,10 @@ export const EntryOrderInput = builder.inputType('EntryOrder', {
           SIZE: { description: 'Sorted by size in bytes.' },
           CREATED_AT: { description: 'Sorted by time of creation.' },
           UPDATED_AT: { description: 'Sorted by time of the last change.' },
+          CONTENT_MODIFIED_AT: {
+            description:
+              'Sorted by contentModifiedAt. In both directions, files without it follow, then folders unless foldersFirst is true.',
+          },
         } as const,
       }),
       required: true,

@@ -82,10 +82,10 @@ async function copyAsVersion(
     const { name } = existing
     throw new NameConflict({ name, existingId: existing.id, suggestedName: `${name} (2)` })
   }
-  const { mediaType, sha256, size, blobId } = await currentVersion(ctx, entry)
+  const { mediaType, sha256, size, blobId, contentModifiedAt } = await currentVersion(ctx, entry)
   const blob = { id: blobId, size, sha256 }
-  const added = { file: existing, parent: folder, blob, mediaType, mediaKind: entry.mediaKind }
-  return (await addVersion(ctx, added)).file
+  const content = { blob, mediaType, mediaKind: entry.mediaKind, contentModifiedAt }
+  return (await addVersion(ctx, { file: existing, parent: folder, ...content })).file
 }
 
 /** Copies the subtree below `fromId` breadth-first, in batches. Other requests run between two batches. */
@@ -146,9 +146,11 @@ async function copyFile(
   { name, nameKey }: EntryName,
 ): Promise<FileRow> {
   const { kind, description, metadata, size, mediaType, mediaKind, sha256 } = original
-  const details = { kind, description, metadata, size, mediaType, mediaKind, sha256 }
+  const { contentModifiedAt } = original
+  const details = { kind, description, metadata, contentModifiedAt }
+  const content = { size, mediaType, mediaKind, sha256 }
   const place = { workspaceId, parentId, name, nameKey, versionId: newId('ver') }
-  const copy = await insertEntry<FileRow>(ctx, { ...details, ...place })
+  const copy = await insertEntry<FileRow>(ctx, { ...details, ...content, ...place })
   await copyVersion(ctx, await currentVersion(ctx, original), copy)
   return copy
 }

@@ -115,6 +115,9 @@ async function createSignedUrl(
   return { url: downloadUrl(context, link, fileName), expiresAt }
 }
 
+const contentModifiedAt =
+  'When the content was last modified before its upload, as stated by the client; null if unknown.'
+
 export const File = builder.objectRef<FileRow>('File').implement({
   description: 'A file with its versions; size, type and hash are those of the current version.',
   interfaces: [Node, Entry],
@@ -134,6 +137,11 @@ export const File = builder.objectRef<FileRow>('File').implement({
     }),
     sha256: t.exposeString('sha256', {
       description: 'SHA-256 hash of the current bytes in lower-case hexadecimal.',
+    }),
+    contentModifiedAt: t.expose('contentModifiedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: contentModifiedAt,
     }),
     status: t.field({
       type: builder.enumType('FileStatus', {
@@ -228,6 +236,11 @@ FileVersion.implement({
     createdAt: t.expose('createdAt', {
       type: 'DateTime',
       description: 'When the version was created.',
+    }),
+    contentModifiedAt: t.expose('contentModifiedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: contentModifiedAt,
     }),
     createdBy: t.field({
       type: User,

@@ -12,7 +12,7 @@ import type { BlobRow } from './damage.ts'
 type EntryKey = Pick<EntryRow, 'id' | 'workspaceId'>
 type File = EntryKey & FileFigures & { versionId: string | null; counted: FileFigures | null }
 
-const figures = ['size', 'olderBytes', 'sha256', 'mediaType'] as const
+const figures = ['size', 'olderBytes', 'sha256', 'mediaType', 'contentModifiedAt'] as const
 
 /**
  * Returns the files whose columns differ from their versions. `counted` is null if the current version does
@@ -25,9 +25,9 @@ export async function differingFiles(db: Db | Tx, ids: readonly string[]): Promi
       on.onRef('v.id', '=', 'f.versionId').onRef('v.fileId', '=', 'f.id'),
     )
     .select(['f.id', 'f.workspaceId', 'f.versionId'])
-    .select(['f.size', 'f.olderBytes', 'f.sha256', 'f.mediaType'])
+    .select(['f.size', 'f.olderBytes', 'f.sha256', 'f.mediaType', 'f.contentModifiedAt'])
     .select(['v.id as current', 'v.size as versionSize', 'v.sha256 as versionSha256'])
-    .select('v.mediaType as versionMediaType')
+    .select(['v.mediaType as versionMediaType', 'v.contentModifiedAt as versionModifiedAt'])
     .select(
       sql<number>`coalesce((SELECT sum(o."size") FROM "versions" o
         WHERE o."fileId" = f."id" AND o."id" <> v."id"), 0)`.as('older'),
@@ -35,16 +35,17 @@ export async function differingFiles(db: Db | Tx, ids: readonly string[]): Promi
     .where('f.id', 'in', ids)
     .where('f.kind', '=', fileKind)
     .execute()
-  const files = rows.map(
-    ({ current, older, versionSize, versionSha256, versionMediaType, ...file }) => {
-      const expected = {
-        size: versionSize ?? 0,
-        sha256: versionSha256,
-        mediaType: versionMediaType,
-      }
-      return { ...file, counted: current === null ? null : { ...expected, olderBytes: older } }
-    },
-  )
+  const files = rows.map(({ current, older, ...row }) => {
+    const { versionSize, versionSha256, versionMediaType, versionModifiedAt, ...file } = row
+    const expected = {
+      size: versionSize ?? 0,
+      olderBytes: older,
+      sha256: versionSha256,
+      mediaType: versionMediaType,
+      contentModifiedAt: versionModifiedAt,
+    }
+    return { ...file, counted: current === null ? null : expected }
+  })
   return files.filter(({ counted, ...file }) =>
     figures.some((name) => counted?.[name] !== file[name]),
   )

@@ -24,6 +24,8 @@ import { NONEXISTENT_FILE_ID, requireVersion, type VersionRow, versionsById } fr
 type NewVersion = Media & {
   blob: Blob
   comment?: string | null | undefined
+  /** When the client last modified the content, in milliseconds since 1970; null or undefined if unknown. */
+  contentModifiedAt?: number | null | undefined
   /** Minimum version number. Versions from an archive keep their numbers, including gaps. */
   number?: number | undefined
 }
@@ -78,6 +80,7 @@ async function createFile(
     mediaType,
     mediaKind,
     versionId: newId('ver'),
+    contentModifiedAt: input.contentModifiedAt ?? null,
   })
   const { version, ownBlobUsed } = await insertVersion(ctx, file, {
     ...input,
@@ -121,7 +124,13 @@ export async function addVersion(
 async function insertVersion(
   ctx: TxContext,
   file: FileRow,
-  { blob, mediaType, number, comment = null }: NewVersion & { number: number },
+  {
+    blob,
+    mediaType,
+    number,
+    comment = null,
+    contentModifiedAt = null,
+  }: NewVersion & { number: number },
 ): Promise<{ version: VersionRow; ownBlobUsed: boolean }> {
   const blobId = await addReference(ctx, file.workspaceId, blob)
   const version = await ctx.tx
@@ -138,6 +147,7 @@ async function insertVersion(
       comment,
       createdAt: ctx.now(),
       createdBy: ctx.viewer?.userId ?? null,
+      contentModifiedAt,
     })
     .returningAll()
     .executeTakeFirstOrThrow()
@@ -163,7 +173,7 @@ async function makeCurrent(
   ctx: TxContext,
   file: FileRow,
   parent: FolderRow,
-  { id: versionId, size, sha256 }: VersionRow,
+  { id: versionId, size, sha256, contentModifiedAt }: VersionRow,
   { mediaType, mediaKind }: Media,
 ): Promise<FileRow> {
   const grown = { size: size - file.size, olderBytes: file.size }
@@ -171,7 +181,8 @@ async function makeCurrent(
   await addKind(ctx, parent.id, file.mediaKind, { bytes: -file.size, fileCount: -1 })
   await addKind(ctx, parent.id, mediaKind, { bytes: size, fileCount: 1 })
   const olderBytes = file.olderBytes + file.size
-  return bumpRevision(ctx, file, { versionId, size, sha256, mediaType, mediaKind, olderBytes })
+  const content = { versionId, size, sha256, mediaType, mediaKind, contentModifiedAt }
+  return bumpRevision(ctx, file, { ...content, olderBytes })
 }
 
 type RestoreVersionInput = {
@@ -193,9 +204,9 @@ export async function restoreVersion(
     const { entry: file, parent, version } = await requireLiveVersion(s, versionId)
     checkRevision(file, expectedRevision)
     const blob = { id: version.blobId, size: version.size, sha256: version.sha256 }
-    const { mediaType } = version
-    const mediaKind = kindOf(mediaType)
-    const restored = { file, parent, blob, mediaType, mediaKind, comment }
+    const { mediaType, contentModifiedAt } = version
+    const media = { mediaType, mediaKind: kindOf(mediaType) }
+    const restored = { file, parent, blob, ...media, comment, contentModifiedAt }
     return addVersion(s, restored, 'VERSION_RESTORED')
   })
 }

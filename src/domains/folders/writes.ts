@@ -92,18 +92,20 @@ function requireFolder(existing: EntryRow): FolderRow {
 
 /**
  * Returns the folder at the path `names` below `start`, after creating the missing folders. Throws
- * InvalidInput for a name that is not allowed for new folders, and InvalidState if a file has one of the
- * names.
+ * InvalidInput for a name that is not allowed for new folders. If a file has one of the names, throws the
+ * error of `asFolder`, by default InvalidState.
  */
 export function ensureFolders(
   ctx: TxContext,
   start: FolderRow,
   names: readonly EntryName[],
+  asFolder = requireFolder,
 ): Promise<FolderRow> {
-  return descend(ctx, start, names, (folder, name) => {
+  const add = (folder: FolderRow, name: EntryName) => {
     checkMarks(name.name, ['path'])
     return addFolder(ctx, folder, name)
-  })
+  }
+  return descend(ctx, start, names, { add, asFolder })
 }
 
 /**
@@ -111,18 +113,27 @@ export function ensureFolders(
  * that is too deep or too long, and InvalidState if a file has one of the names.
  */
 export const restoreFolders = (ctx: TxContext, start: FolderRow, names: readonly EntryName[]) =>
-  descend(ctx, start, names, (folder, name) => addFolder(ctx, folder, name))
+  descend(ctx, start, names, {
+    add: (folder, name) => addFolder(ctx, folder, name),
+    asFolder: requireFolder,
+  })
+
+type Descent = {
+  add: (folder: FolderRow, name: EntryName) => Promise<FolderRow>
+  /** Returns an existing entry if it is a folder, and throws otherwise. */
+  asFolder: (existing: EntryRow) => FolderRow
+}
 
 async function descend(
   ctx: TxContext,
   start: FolderRow,
   names: readonly EntryName[],
-  add: (folder: FolderRow, name: EntryName) => Promise<FolderRow>,
+  { add, asFolder }: Descent,
 ): Promise<FolderRow> {
   let folder = start
   for (const name of names) {
     const child = await childByKey(ctx.tx, folder.id, name.nameKey)
-    folder = child ? requireFolder(child) : await add(folder, name)
+    folder = child ? asFolder(child) : await add(folder, name)
   }
   return folder
 }

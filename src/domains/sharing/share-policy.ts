@@ -34,6 +34,7 @@ const allowedFilters = new Set<string>([
   'size',
   'createdAt',
   'updatedAt',
+  'contentModifiedAt',
   'sha256',
 ] satisfies (keyof EntryFilter)[])
 
@@ -50,7 +51,7 @@ export function restrictToShare(shared: Shared): EntryRow {
     FolderTotals: { bytes: 'plain', fileCount: 'plain', folderCount: 'plain' },
     File: {
       ...entry,
-      ...plain('size', 'mediaType', 'kind', 'sha256', 'status'),
+      ...plain('size', 'mediaType', 'kind', 'sha256', 'status', 'contentModifiedAt'),
       version: async ({ versionId }: FileRow, _: unknown, context) =>
         restrictRow(await loadOrThrow(loadVersion, context, versionId)),
       downloadUrl: linkField(shared),
@@ -136,7 +137,8 @@ const linkField =
   }
 
 const versionFields: FieldPolicy[string] = {
-  ...plain('id', 'number', 'size', 'mediaType', 'sha256', 'comment', 'createdAt'),
+  ...plain('id', 'number', 'size', 'mediaType', 'sha256', 'comment'),
+  ...plain('createdAt', 'contentModifiedAt'),
   createdBy: hidden,
   isCurrent: (_: VersionRow) => true,
 }

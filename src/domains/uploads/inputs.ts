@@ -24,6 +24,10 @@ export const CreateUploadInput = builder.inputType('CreateUploadInput', {
         'The folder path below `folderId`, or below the root, such as raw/2025; missing folders are created. Without `path` and `folderId` the file goes to the root, or to a folder by the extension of the name if the workspace has `autoFile`.',
     }),
     folderId: t.id({ description: 'The ID of the folder that receives the file.' }),
+    relativePath: t.string({
+      description:
+        'The path of the file in an uploaded folder, such as photos/2025/a.jpg. Its folders are created below `path` if missing, and `autoFile` does not apply to them; `name` takes precedence over the last part. Backslashes separate like slashes, empty parts are skipped, and .. is rejected.',
+    }),
     name: t.string({ required: true, description: 'The name of the file.' }),
     size: t.field({
       type: 'ByteCount',
@@ -39,7 +43,15 @@ export const CreateUploadInput = builder.inputType('CreateUploadInput', {
     }),
     description: t.string({ description: 'The description of the file.' }),
     tags: t.stringList({ description: 'The names of the tags of the file.' }),
-    metadata: t.field({ type: 'JSONObject', description: 'The metadata of the file.' }),
+    metadata: t.field({
+      type: 'JSONObject',
+      description:
+        'The metadata of the file. Without `contentModifiedAt`, `mtime` or `lastModified` in it is used as one if it is a number of milliseconds since 1970 or a date of ISO 8601.',
+    }),
+    contentModifiedAt: t.field({
+      type: 'DateTime',
+      description: 'When the content was last modified before the upload.',
+    }),
     onConflict: t.field({
       type: NameConflictEnum,
       required: true,

@@ -7,12 +7,12 @@ import {
 import { InvalidInput } from '../../errors/input.ts'
 import { record } from '../activity/writes.ts'
 import { checkName } from '../entries/rules.ts'
-import { toWrite } from '../entries/writes.ts'
+import { resolveNameConflict, toWrite } from '../entries/writes.ts'
 import { memberWorkspaces, requireAccess } from '../workspaces/reads.ts'
 import { reserve } from '../workspaces/writes.ts'
 import { enqueueConfirm } from './confirm/pending-confirms.ts'
 import { checkUploadLimits } from './create/limits.ts'
-import { requireFreeName, requireTarget, requireVersioned, targetPath } from './create/targets.ts'
+import { findTarget, requireTarget, requireVersioned, targetPath } from './create/targets.ts'
 import { createUploadRow, type NewUpload, type NewUploadRow } from './create/upload-row.ts'
 import { liveFileOf } from './reads.ts'
 import {
@@ -113,7 +113,11 @@ export async function insertUpload(s: TxContext, draft: NewUploadRow): Promise<U
   const { id, workspaceId, createdBy, name, size, versionOf, reservedBytes } = draft
   const target = await requireTarget(s, draft)
   if (versionOf) await requireVersioned(s, { workspaceId, versionOf })
-  else if (draft.onConflict === 'FAIL') await requireFreeName(s, target, checkName(name))
+  else {
+    const folder = await findTarget(s, target)
+    if (folder && draft.onConflict === 'FAIL')
+      await resolveNameConflict(s, folder, checkName(name), 'FAIL')
+  }
   await checkUploadLimits(s, createdBy, reservedBytes)
   await reserve(s, workspaceId, reservedBytes)
   if (draft.concat !== 'partial') {

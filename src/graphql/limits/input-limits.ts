@@ -37,6 +37,7 @@ const texts: Record<string, number> = {
   pathGlob: 1000,
   pathRegex: 1000,
   query: 1000,
+  relativePath: 2700,
   sha256: 64,
   slug: 63,
   table: 255,

@@ -1,5 +1,6 @@
 import type { Viewer } from '../../context.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
+import { contentTimeOf } from '../../domains/uploads/create/content-time.ts'
 import type { NewUpload } from '../../domains/uploads/create/upload-row.ts'
 import { parseMediaTypeHint } from '../../domains/uploads/rules.ts'
 import { InvalidInput } from '../../errors/input.ts'
@@ -25,6 +26,8 @@ export function parseMetadata(header: string): Map<string, Buffer> {
   return metadata
 }
 
+/** The keys of the modification time, the first of which applies that has one. */
+const timeKeys = ['contentModifiedAt', 'mtime', 'lastModified']
 const modes: readonly NameConflictMode[] = ['FAIL', 'RENAME', 'NEW_VERSION', 'REPLACE']
 
 /**
@@ -46,10 +49,12 @@ export function uploadFromMetadata(
     workspaceId,
     path: text('path'),
     folderId: text('folderId'),
+    relativePath: text('relativePath'),
     name: text('name') ?? text('filename'),
     mediaType: mediaTypeIn(metadata),
     sha256: text('sha256'),
     description: text('description'),
+    contentModifiedAt: contentTimeOf(timeKeys.map((key) => metadata.get(key)?.toString())),
     tags: text('tags')?.split(','),
     onConflict: parseOneOf('onConflict', modes, text('onConflict')),
     versionOf: text('versionOf'),

@@ -33,6 +33,8 @@ export async function fileJson(ctx: ServiceContext, fileId: string) {
     tags: tags.map(({ name }) => name),
     version: { id: version.id, number: version.number },
     createdAt: new Date(file.createdAt).toISOString(),
+    contentModifiedAt:
+      file.contentModifiedAt === null ? null : new Date(file.contentModifiedAt).toISOString(),
     downloadUrl: createLink(ctx, version.id, file.name),
   }
 }

@@ -1,6 +1,7 @@
 import type { Viewer } from '../../context.ts'
 import type { NameConflictMode } from '../../database/tables.ts'
 import type { RowLink } from '../../domains/tables/links.ts'
+import { contentTimeOf } from '../../domains/uploads/create/content-time.ts'
 import type { NewUpload } from '../../domains/uploads/create/upload-row.ts'
 import { InvalidInput } from '../../errors/input.ts'
 import { checkRowLinkFields, checkUploadFields } from './field-limits.ts'
@@ -25,6 +26,8 @@ export function workspaceFrom(field: FieldReader, viewer: Viewer): string | null
   return workspaceId
 }
 
+/** The fields of the modification time, the first of which applies that has one. */
+const timeFields = ['contentModifiedAt', 'mtime', 'lastModified']
 const modes: readonly NameConflictMode[] = ['FAIL', 'RENAME', 'NEW_VERSION', 'REPLACE']
 
 /** Fields that apply to one file. */
@@ -52,10 +55,12 @@ function uploadFromForm(field: FieldReader, part: FilePart, viewer: Viewer): New
   const upload = {
     workspaceId,
     ...destinationFrom(field),
+    relativePath: field('relativePath'),
     name: field('name') ?? decodeFileName(part.name),
     mediaType: part.mediaType,
     sha256: field('sha256'),
     description: field('description'),
+    contentModifiedAt: contentTimeOf(timeFields.map(field)),
     tags: field('tags')?.split(','),
     onConflict: mode,
   }

@@ -65,6 +65,7 @@ export const filters = (server: FuzzServer) =>
         size: fc.record({ gte: bytes, lte: bytes }, { requiredKeys: [] }),
         createdAt: fc.record({ gte: dates, lt: dates }, { requiredKeys: [] }),
         updatedAt: fc.record({ gte: dates, lt: dates }, { requiredKeys: [] }),
+        contentModifiedAt: fc.record({ gte: dates, lt: dates }, { requiredKeys: [] }),
         createdBy: shortList(anyId(server)),
         within: anyId(server),
       },
@@ -75,7 +76,9 @@ export const filters = (server: FuzzServer) =>
 /** Orders, some of which another list has. */
 export const orders = fc.record(
   {
-    field: fc.constantFrom('NAME', 'SIZE', 'CREATED_AT', 'UPDATED_AT', 'TRASHED_AT', 'x'),
+    field: fc.constantFrom(
+      ...['NAME', 'SIZE', 'CREATED_AT', 'UPDATED_AT', 'CONTENT_MODIFIED_AT', 'TRASHED_AT', 'x'],
+    ),
     direction: fc.constantFrom('ASC', 'DESC', null),
     foldersFirst: fc.constantFrom(true, false, null),
   },

@@ -32,13 +32,13 @@ const entry =
 const content: Record<string, Contract> = {
   File: contract(
     'id name path size status',
-    `${entry} mediaType kind sha256 failures version versions downloadUrl`,
+    `${entry} mediaType kind sha256 contentModifiedAt failures version versions downloadUrl`,
   ),
   Folder: contract('id name path', `${entry} totals children archiveUrl`),
   FolderTotals: contract('', 'bytes fileCount folderCount'),
   FileVersion: contract(
     'id size',
-    'file number mediaType sha256 failures comment createdAt createdBy isCurrent downloadUrl',
+    'file number mediaType sha256 contentModifiedAt failures comment createdAt createdBy isCurrent downloadUrl',
   ),
   FileFailure: contract('', 'code message at'),
   SignedUrl: contract('', 'url expiresAt'),

@@ -44,7 +44,8 @@ async function fill({ workspaceId, rootId, fileId, filePath }: Place) {
     await createFolder(holdall, { folder, name: `folder ${i}`, tags })
   }
   for (const i of others.slice(0, 60)) {
-    await uploadFile(holdall, { workspaceId, name: `file ${i}`, bytes: 'x'.repeat(i) })
+    const metadata = i % 2 === 0 ? { mtime: i } : {}
+    await uploadFile(holdall, { workspaceId, name: `file ${i}`, bytes: 'x'.repeat(i), metadata })
   }
   const name = filePath
   for (const i of others.slice(0, 20)) {
@@ -83,7 +84,8 @@ async function readPages(id: string, type: string, list: string, args: string[] 
   for (const page of [next, previous, last]) expect(page.edges).toHaveLength(5)
 }
 
-const entryOrders = ['NAME', 'SIZE', 'CREATED_AT', 'UPDATED_AT'].flatMap((field) =>
+const entryFieldNames = ['NAME', 'SIZE', 'CREATED_AT', 'UPDATED_AT', 'CONTENT_MODIFIED_AT']
+const entryOrders = entryFieldNames.flatMap((field) =>
   directions.flatMap((direction) =>
     [true, false].map(
       (first) => `field: ${field}, direction: ${direction}, foldersFirst: ${first}`,

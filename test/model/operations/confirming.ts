@@ -54,7 +54,7 @@ function createFile(model: Model, upload: Upload, comment: string | null): Entry
   const bytes = { size: content.size, sha256: content.sha256, comment }
   if (versionOf !== null) return addVersion(model, requireLive(model, { id: versionOf }), bytes)
   const target = folderOrRoot(model, workspace, upload.folder)
-  const folder = ensureFolders(model, target, namesOf(upload.path))
+  const folder = ensureFolders(model, target, namesOf(upload.path), 'NAME_CONFLICT')
   const { name, existing } = claimName(model, folder, upload.name, upload.onConflict)
   if (existing?.kind === 'folder') reject('NAME_CONFLICT')
   if (!existing) return newFile(model, upload, folder, name, bytes)

@@ -1,9 +1,9 @@
 import { requireRoom } from '../figures.ts'
 import { reject } from '../refusal.ts'
-import type { Content, Model, Upload } from '../state/model-state.ts'
+import type { Content, Entry, Model, Upload } from '../state/model-state.ts'
 import { checkName, namesOf } from '../state/names.ts'
 import { folderOrRoot, requireLive, requireWorkspace } from '../state/paths.ts'
-import { at, byKey, childNamed, isLive, pathOf } from '../state/tree.ts'
+import { at, byKey, checkFolderNames, childNamed, isLive, pathOf } from '../state/tree.ts'
 
 type CreateUpload = {
   workspaceId: string
@@ -69,14 +69,25 @@ function isRepeatable(model: Model, { status, file }: Upload): boolean {
 }
 
 function requirePlace(model: Model, workspace: number, input: CreateUpload) {
-  const { path = '', folderId = null, versionOf } = input
+  const { path: below = '', folderId = null, versionOf } = input
   const folder = folderOrRoot(model, workspace, folderId)
   if (folder.workspace !== workspace) reject('NOT_FOUND')
-  const names = namesOf(path)
+  const names = namesOf(below)
   if (versionOf !== undefined) return requireVersioned(model, workspace, versionOf)
-  const target = at(model, workspace, [...namesOf(pathOf(model, folder)), ...names])
+  const path = [...namesOf(pathOf(model, folder)), ...names]
+  const target = at(model, workspace, path)
+  if (target?.kind !== 'folder') requireCreatable(model, path, folder, names)
   const isTaken = target?.kind === 'folder' && childNamed(model, target, input.name)
   if (input.onConflict === 'FAIL' && isTaken) reject('NAME_CONFLICT')
+}
+
+function requireCreatable(model: Model, path: string[], folder: Entry, names: string[]) {
+  checkFolderNames(path)
+  let entry: Entry | undefined = folder
+  for (const name of names) {
+    entry = entry && childNamed(model, entry, name)
+    if (entry?.kind === 'file') reject('NAME_CONFLICT')
+  }
 }
 
 function requireVersioned(model: Model, workspace: number, id: string) {

@@ -85,11 +85,16 @@ export function putInTrash(model: Model, entry: Entry) {
 }
 
 /** Returns the folder at a path below `start` and creates missing folders. */
-export function ensureFolders(model: Model, start: Entry, names: readonly string[]): Entry {
+export function ensureFolders(
+  model: Model,
+  start: Entry,
+  names: readonly string[],
+  code = 'INVALID_STATE',
+): Entry {
   let folder = start
   for (const name of names) {
     const child = childNamed(model, folder, checkName(name))
-    if (child?.kind === 'file') reject('INVALID_STATE')
+    if (child?.kind === 'file') reject(code)
     folder = child ?? addFolder(model, folder, name)
   }
   return folder
@@ -106,8 +111,13 @@ export function addFolder(model: Model, parent: Entry, name: string, facts: Part
 export function checkPath(model: Model, folder: Entry) {
   for (const entry of subtreeOf(model, folder)) {
     if (entry.kind === 'file') continue
-    const names = withAncestors(model, entry).map(({ name }) => fold(name))
-    const bytes = names.reduce((sum, name) => sum + Buffer.byteLength(name) + 1, -1)
-    if (names.length - 1 > 64 || bytes > 2400) reject('INVALID_INPUT')
+    const names = withAncestors(model, entry).map(({ name }) => name)
+    checkFolderNames(names.slice(0, -1))
   }
+}
+
+/** Rejects the names from the root to a folder like checkPath. */
+export function checkFolderNames(names: readonly string[]) {
+  const bytes = names.reduce((sum, name) => sum + Buffer.byteLength(fold(name)) + 1, 0)
+  if (names.length > 64 || bytes > 2400) reject('INVALID_INPUT')
 }

@@ -35,10 +35,11 @@ beforeAll(async () => {
     )
   }
   const asEditor = { token: editor.token }
-  await file('results/plate_1.csv', 'a,b\n', { tags: ['Raw', 'checked'] })
+  const modifiedAt = (minutes: number) => ({ contentModifiedAt: minute(minutes) })
+  await file('results/plate_1.csv', 'a,b\n', { tags: ['Raw', 'checked'], ...modifiedAt(-60) })
   await file('results/plate%1.csv', 'a,b,c\n', { tags: ['raw'] }, asEditor)
   await file('results/platex1.csv', '', { tags: ['CHECKED'] })
-  await file('results/deep/er/Scan.PNG', png, { tags: ['raw', 'image'] })
+  await file('results/deep/er/Scan.PNG', png, { tags: ['raw', 'image'], ...modifiedAt(-30) })
   await file('results2/plate_1.csv', 'a,b\n', {}, asEditor)
   await file('results2/Größe \\.txt', 'x'.repeat(5000))
   await file('notes', 'text without an extension')
@@ -148,6 +149,10 @@ const cases: [string, object, string[]][] = [
     ['results/plate%1.csv', 'results/platex1.csv'],
   ],
   ['createdAt in another zone', { createdAt: { gte: '2025-06-01T11:08:00+02:00' } }, ['empty']],
+  ['contentModifiedAt from', { contentModifiedAt: { gte: minute(-60) } }, [csv[1] as string, scan]],
+  ['contentModifiedAt before', { contentModifiedAt: { lt: minute(-30) } }, [csv[1] as string]],
+  ['contentModifiedAt without bounds', { contentModifiedAt: {} }, everything],
+  ['contentModifiedAt of folders', { contentModifiedAt: { gte: minute(-60) }, type: 'FOLDER' }, []],
   ['updatedAt', { updatedAt: { gte: minute(9) } }, ['results/platex1.csv']],
   [
     'sha256',

@@ -11,10 +11,11 @@ type Item = {
   size: number
   createdAt: string
   updatedAt: string
+  contentModifiedAt?: string | null
 }
 type Order = { field: Field; direction: 'ASC' | 'DESC'; foldersFirst: boolean }
-type Field = 'NAME' | 'SIZE' | 'CREATED_AT' | 'UPDATED_AT'
-const fields: Field[] = ['NAME', 'SIZE', 'CREATED_AT', 'UPDATED_AT']
+type Field = 'NAME' | 'SIZE' | 'CREATED_AT' | 'UPDATED_AT' | 'CONTENT_MODIFIED_AT'
+const fields: Field[] = ['NAME', 'SIZE', 'CREATED_AT', 'UPDATED_AT', 'CONTENT_MODIFIED_AT']
 const directions = ['ASC', 'DESC'] as const
 const orders: Order[] = fields.flatMap((field) =>
   directions.flatMap((direction) =>
@@ -42,7 +43,7 @@ beforeAll(async () => {
       a: children(first: 100) { nodes { ...item } }
       b: children(last: 50) { nodes { ...item } } } } }
     fragment item on Entry { __typename id name createdAt updatedAt
-      ... on File { size } ... on Folder { totals { bytes } } }`,
+      ... on File { size contentModifiedAt } ... on Folder { totals { bytes } } }`,
     { id: folderId },
   )
   all = [...full.a.nodes, ...full.b.nodes].map(({ totals, ...item }) => ({
@@ -56,7 +57,8 @@ async function makeOne(i: number, round: number, parent: { id: string }) {
   const name = `${['a', 'B', 'ä', 'ab', 'Ω', '🧬'][i % 6]}${round}${i}`
   if (i % 3 > 0) {
     const file = { workspaceId, folderId: parent.id, name, bytes: 'x'.repeat(i % 4) }
-    await uploadFile(holdall, file)
+    const metadata = i % 2 === 0 ? { mtime: (i % 7) - 3 } : {}
+    await uploadFile(holdall, { ...file, metadata })
   } else {
     const { id } = await createFolder(holdall, { folder: parent, name })
     if (i % 2) await uploadFile(holdall, { workspaceId, folderId: id, name, bytes: 'xx' })
@@ -78,9 +80,17 @@ function sorted({ field, direction, foldersFirst }: Order): Item[] {
       SIZE: item.size,
       CREATED_AT: item.createdAt,
       UPDATED_AT: item.updatedAt,
+      CONTENT_MODIFIED_AT: Date.parse(item.contentModifiedAt ?? '') || 0,
     })[field]
   const isFile = ({ __typename }: Item) => (__typename === 'File' ? 1 : 0)
-  const byKind = (a: Item, b: Item) => (foldersFirst ? isFile(a) - isFile(b) : 0)
+  const byKind = (a: Item, b: Item) => {
+    if (field !== 'CONTENT_MODIFIED_AT') return foldersFirst ? isFile(a) - isFile(b) : 0
+    const partOf = (item: Item) => {
+      if (item.contentModifiedAt) return 1
+      return isFile(item) || foldersFirst ? 2 * isFile(item) : 3
+    }
+    return partOf(a) - partOf(b)
+  }
   return all.toSorted(
     (a, b) => byKind(a, b) || way * (compare(key(a), key(b)) || compare(a.id, b.id)),
   )

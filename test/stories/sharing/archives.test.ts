@@ -337,7 +337,11 @@ const newFolder = (name: string) => createFolder(holdall, { workspaceId, name })
 const manifestOf = async (id: string) => (await get(manifestUrl(await urlOf(id), 'json'))).json()
 /** Leaves out what an import cannot preserve: ids and times. */
 const withoutIdsAndTimes = (manifest: object) =>
-  JSON.parse(JSON.stringify(manifest, (key, value) => (/^id$|At$/.test(key) ? undefined : value)))
+  JSON.parse(
+    JSON.stringify(manifest, (key, value) =>
+      /^id$|^(created|updated)At$/.test(key) ? undefined : value,
+    ),
+  )
 
 /** A ZIP written by Python: `members` are [name, bytes], `program` may use `z` further. */
 function zipByPython(members: [string, string][], program = '') {
@@ -360,7 +364,8 @@ z.close();sys.stdout.buffer.write(b.getvalue())`
 describe('an import', () => {
   test('seed C54: of an archive made here rebuilds everything: export → import → export', async () => {
     const folder = await project()
-    const { id } = await file('gaps.txt', '1', { folderId: folder.id })
+    const contentModifiedAt = '2019-03-04T05:06:07.089Z'
+    const { id } = await file('gaps.txt', '1', { folderId: folder.id, contentModifiedAt })
     const second = await file('gaps.txt', '22', { folderId: folder.id, onConflict: 'NEW_VERSION' })
     await file('gaps.txt', '333', { folderId: folder.id, onConflict: 'NEW_VERSION' })
     await act(holdall, 'deleteVersion', { versionId: second.version.id }, 'versionId')
@@ -371,7 +376,9 @@ describe('an import', () => {
     expect(imported).toMatchObject({ folder: { id: target.id, path: 'target' }, entryCount: 9 })
     const [from, to] = [await manifestOf(folder.id), await manifestOf(target.id)]
     expect(withoutIdsAndTimes(to)).toEqual(withoutIdsAndTimes(from))
-    expect(to.entries.find(({ path }: any) => path === 'gaps.txt').id).not.toBe(id)
+    const gaps = to.entries.find(({ path }: any) => path === 'gaps.txt')
+    expect(gaps.id).not.toBe(id)
+    expect(gaps.versions[0]).toMatchObject({ contentModifiedAt })
     const after = await usageOf(holdall, workspaceId)
     // Twice the files, with shared blobs.
     expect(after.fileCount - before.fileCount).toBe(6)

@@ -90,6 +90,7 @@ test('one curl command creates a file, with fields before or after the file', as
         tags: ['Plate', 'raw'],
         version: { id: expect.stringMatching(/^ver_/), number: 1 },
         createdAt: expect.stringMatching(/Z$/),
+        contentModifiedAt: null,
         downloadUrl: expect.stringContaining('/download/ver_'),
       },
     ])

@@ -1,3 +1,4 @@
+import { parseDateTime } from '../../../date-time.ts'
 import { isObject, validateJsonObject } from '../../../json-object.ts'
 import {
   checkDescription,
@@ -20,6 +21,7 @@ export type ImportItem = {
   metadata: Record<string, unknown>
   versions: (Pick<ManifestVersion, 'number' | 'comment'> & {
     member: ZipMember
+    contentModifiedAt: number | null
     /** Null if the archive has no manifest. */
     sha256: string | null
   })[]
@@ -44,7 +46,7 @@ async function* plainItems(zip: Zip): AsyncGenerator<ImportItem> {
     const path = member.name.replace(/\/$/, '')
     checkNewPath(path)
     const noProperties = { description: null, tags: [], metadata: {} }
-    const version = { number: 1, comment: null, member, sha256: null }
+    const version = { number: 1, comment: null, member, sha256: null, contentModifiedAt: null }
     if (member.name.endsWith('/')) yield { path, kind: 'folder', ...noProperties, versions: [] }
     else yield { path, kind: 'file', ...noProperties, versions: [version] }
   }
@@ -75,7 +77,7 @@ async function* manifestItems(zip: Zip, manifest: ZipMember): AsyncGenerator<Imp
 
 async function withMember(
   zip: Zip,
-  { number, comment, sha256, size, member: name }: ManifestVersion,
+  { number, comment, sha256, size, member: name, contentModifiedAt }: ManifestVersion,
   used: Set<number>,
 ) {
   const member = await zip.find(name)
@@ -86,8 +88,12 @@ async function withMember(
   used.add(member.offset)
   if (member.size !== size)
     throw invalidArchive(`${JSON.stringify(name)} has ${member.size} bytes, not ${size}`)
-  return { number, comment, sha256, member }
+  return { number, comment, sha256, member, contentModifiedAt: timeIn(contentModifiedAt) }
 }
+
+/** Returns the time in milliseconds since 1970; a value that is no time is ignored. */
+const timeIn = (value: unknown) =>
+  typeof value === 'string' && value.length <= 64 ? parseDateTime(value) : null
 
 /** Parses one line of the manifest and validates all fields. */
 function readEntry(line: string): ManifestEntry {

@@ -13,9 +13,16 @@ import { ensureFolders } from '../../folders/writes.ts'
 import { checkTagNames } from '../../tags/rules.ts'
 import type { ImportItem } from './import-items.ts'
 
+type StagedVersion = {
+  blob: Blob
+  number: number
+  comment: string | null
+  contentModifiedAt: number | null
+}
+
 /** An import item whose bytes are committed to the store. */
 export type StagedItem = Omit<ImportItem, 'versions'> & {
-  versions: (Media & { blob: Blob; number: number; comment: string | null })[]
+  versions: (Media & StagedVersion)[]
 }
 type InsertTreeInput = {
   items: AsyncGenerator<StagedItem>

@@ -59,7 +59,7 @@ async function stageVersion(
   { blobs, limits }: ServiceContext,
   zip: Zip,
   path: string,
-  { member, sha256: announced, number, comment }: ImportItem['versions'][number],
+  { member, sha256: announced, ...facts }: ImportItem['versions'][number],
 ): Promise<StagedItem['versions'][number]> {
   if (member.size > limits.maxUploadBytes)
     throw new FileTooLarge(limits.maxUploadBytes).at('uploadId')
@@ -75,7 +75,7 @@ async function stageVersion(
     await blobs.commit(key)
     // Discard the upload state of the committed blob.
     await blobs.discard(key)
-    return { ...media, blob: { id: key, size: member.size, sha256 }, number, comment }
+    return { ...media, blob: { id: key, size: member.size, sha256 }, ...facts }
   } catch (error) {
     await Promise.allSettled([blobs.discard(key), blobs.remove(key)])
     throw error

@@ -26,6 +26,7 @@ export type EntryFilter = {
   size?: Maybe<{ gte?: Maybe<number>; lte?: Maybe<number> }>
   createdAt?: Maybe<{ gte?: Maybe<number>; lt?: Maybe<number> }>
   updatedAt?: Maybe<{ gte?: Maybe<number>; lt?: Maybe<number> }>
+  contentModifiedAt?: Maybe<{ gte?: Maybe<number>; lt?: Maybe<number> }>
   createdBy?: Maybe<readonly string[]>
   /** The folder, which is already loaded and authorised. */
   within?: Maybe<FolderRow>
@@ -43,9 +44,12 @@ export const selectEntries = (db: Db): Entries =>
 export type Where = ExpressionBuilder<Tables & Scoped, 'e'>
 
 /** Returns the kinds of entries that can match a filter. Conditions on columns of files exclude folders. */
-export function entryKinds({ type, kinds, mediaTypes, sha256 }: EntryFilter): EntryKind[] {
+export function entryKinds(filter: EntryFilter): EntryKind[] {
   const both: EntryKind[] = ['folder', 'file']
-  const filesOnly = type === 'FILE' || kinds != null || mediaTypes != null || sha256 != null
+  const { type, kinds, mediaTypes, sha256, contentModifiedAt } = filter
+  const bounds = [contentModifiedAt?.gte, contentModifiedAt?.lt]
+  const ofFiles = [kinds, mediaTypes, sha256, ...bounds]
+  const filesOnly = type === 'FILE' || ofFiles.some((condition) => condition != null)
   return both.filter((kind) => (kind === 'file' ? type !== 'FOLDER' : !filesOnly))
 }
 
@@ -58,7 +62,7 @@ export const prefixesOf = ({ pathPrefix, patterns = [] }: EntryFilter): string[]
 /** Adds the conditions of a filter to a query, except its patterns. */
 export function applyFilter(rows: Entries, filter: EntryFilter): Entries {
   const { kinds, mediaTypes, nameContains, tags, size, createdAt, updatedAt } = filter
-  const { createdBy, within, sha256 } = filter
+  const { contentModifiedAt, createdBy, within, sha256 } = filter
   let q = rows
   if (kinds != null) q = q.where('e.mediaKind', 'in', [...new Set(kinds)])
   if (mediaTypes != null) q = q.where((eb) => eb.or(mediaTypes.map(mediaTypeIs)))
@@ -77,6 +81,9 @@ export function applyFilter(rows: Entries, filter: EntryFilter): Entries {
   if (createdAt?.lt != null) q = q.where('e.createdAt', '<', createdAt.lt)
   if (updatedAt?.gte != null) q = q.where('e.updatedAt', '>=', updatedAt.gte)
   if (updatedAt?.lt != null) q = q.where('e.updatedAt', '<', updatedAt.lt)
+  if (contentModifiedAt?.gte != null)
+    q = q.where('e.contentModifiedAt', '>=', contentModifiedAt.gte)
+  if (contentModifiedAt?.lt != null) q = q.where('e.contentModifiedAt', '<', contentModifiedAt.lt)
   if (createdBy != null) q = q.where('e.createdBy', 'in', [...createdBy])
   if (sha256 != null) q = q.where('e.sha256', '=', sha256.toLowerCase())
   return q

@@ -19,7 +19,7 @@ import {
 import { subtreeSize } from './scan-root.ts'
 
 export type EntryOrder = {
-  field: 'NAME' | 'SIZE' | 'CREATED_AT' | 'UPDATED_AT'
+  field: 'NAME' | 'SIZE' | 'CREATED_AT' | 'UPDATED_AT' | 'CONTENT_MODIFIED_AT'
   direction: 'ASC' | 'DESC'
   foldersFirst: boolean
 }
@@ -30,6 +30,7 @@ const columns = {
   SIZE: 'size',
   CREATED_AT: 'createdAt',
   UPDATED_AT: 'updatedAt',
+  CONTENT_MODIFIED_AT: 'contentModifiedAt',
 } as const
 
 /** Returns the list of the direct children of a folder. */
@@ -39,24 +40,24 @@ export function childrenList(
   filter: EntryFilter,
   order: EntryOrder,
 ): List<EntryRow> {
-  const segmentOf = (kind: EntryKind) => {
-    if (kind === 'folder' && folder.folderCount === 0) return null
+  const segmentOf = (part: ListPart) => {
+    if (part.kind === 'folder' && folder.folderCount === 0) return null
     return isPlain(filter)
-      ? preparedChildren(db, folder.id, kind)
-      : filtered(childrenOf(db, folder.id, kind), filter)
+      ? preparedChildren(db, folder.id, part)
+      : filtered(childrenOf(db, folder.id, part), filter)
   }
   return entryList({ id: folder.id, segmentOf, filter, order })
 }
 
-const preparedChildren = (db: Db, id: string, kind: EntryKind): PreparedSegment<EntryRow> => ({
+const preparedChildren = (db: Db, id: string, part: ListPart): PreparedSegment<EntryRow> => ({
   db,
-  name: `children ${kind}`,
+  name: `children ${part.kind} ${part.isDated ?? ''}`,
   args: [id],
-  build: (db, folderId) => childrenOf(db, folderId, kind),
+  build: (db, folderId) => childrenOf(db, folderId, part),
 })
 
-const childrenOf = (db: Db, folderId: string, kind: EntryKind): Entries =>
-  selectEntries(db).where('e.parentId', '=', folderId).where('e.kind', '=', kindOf(kind))
+const childrenOf = (db: Db, folderId: string, part: ListPart): Entries =>
+  inPart(selectEntries(db).where('e.parentId', '=', folderId), part)
 
 /** Returns whether a filter has no condition except `type`. */
 const isPlain = ({ type: _, budget: __, patterns = [], ...others }: EntryFilter) =>
@@ -78,7 +79,7 @@ export function workspaceList(
     scanRoot && subtreeSize(scanRoot) <= MAX_SORTED_COUNT ? liveBelow(db, scanRoot) : null
   const rows = scanRoot === null ? noEntries(db) : (below ?? liveEntries(db, workspaceId))
   const tagged = tagId === undefined ? rows : rows.where((eb) => hasTag(eb, 'et.tagId', [tagId]))
-  const segmentOf = (kind: EntryKind) => filtered(tagged.where('e.kind', '=', kindOf(kind)), filter)
+  const segmentOf = (part: ListPart) => filtered(inPart(tagged, part), filter)
   return entryList({ id: tagId ?? workspaceId, segmentOf, filter, order })
 }
 
@@ -125,9 +126,27 @@ const liveBelow = (db: Db, { workspaceId, pathKey }: FolderRow): Entries =>
 type Listed = {
   /** Part of the ordering, so that the cursors of one list are invalid in another. */
   id: string
-  segmentOf: (kind: EntryKind) => Segment<EntryRow>
+  segmentOf: (part: ListPart) => Segment<EntryRow>
   filter: EntryFilter
   order: EntryOrder
+}
+
+/** The entries of one kind: all of them, or only those with or without a contentModifiedAt. */
+type ListPart = { kind: EntryKind; isDated?: boolean }
+
+function inPart(rows: Entries, { kind, isDated }: ListPart): Entries {
+  const ofKind = rows.where('e.kind', '=', kindOf(kind))
+  if (isDated === undefined) return ofKind
+  return ofKind.where('e.contentModifiedAt', isDated ? 'is not' : 'is', null)
+}
+
+/** Splits a list by kind and, to sort by contentModifiedAt, files with one from files without one. */
+function partsOf(filter: EntryFilter, { field, foldersFirst }: EntryOrder): ListPart[] {
+  const parts = entryKinds(filter).map((kind) => ({ kind }))
+  if (field !== 'CONTENT_MODIFIED_AT') return parts
+  return (foldersFirst ? parts : parts.reverse()).flatMap((part) =>
+    part.kind === 'folder' ? [part] : [true, false].map((isDated) => ({ ...part, isDated })),
+  )
 }
 
 function entryList({ id, segmentOf, filter, order }: Listed): List<EntryRow> {
@@ -141,11 +160,12 @@ function entryList({ id, segmentOf, filter, order }: Listed): List<EntryRow> {
         as: columns[field],
         direction: sortDirection,
         numeric: field !== 'NAME',
+        ...(field === 'CONTENT_MODIFIED_AT' && { nullable: 'apart' }),
       },
       { column: 'e.id', as: 'id', direction: sortDirection },
     ],
-    segments: entryKinds(filter).map(segmentOf),
-    merged: !foldersFirst,
+    segments: partsOf(filter, order).map(segmentOf),
+    merged: !foldersFirst && field !== 'CONTENT_MODIFIED_AT',
     postFilter: patternPredicate(filter),
     budget: filter.budget,
   }

@@ -117,7 +117,10 @@ export function repairKinds(ctx: ServiceContext, { id, workspaceId }: EntryKey):
 }
 
 /** The columns of a file that follow from its versions. */
-export type FileFigures = Pick<EntryRow, 'size' | 'olderBytes' | 'sha256' | 'mediaType'>
+export type FileFigures = Pick<
+  EntryRow,
+  'size' | 'olderBytes' | 'sha256' | 'mediaType' | 'contentModifiedAt'
+>
 
 /**
  * Sets the columns of a file that follow from its versions. The totals of its folders must be repaired

@@ -9,7 +9,7 @@ import { addFile, addVersion, type FileResult } from '../../files/writes.ts'
 import { ensureFolders } from '../../folders/writes.ts'
 import { linkFile, type RowLink } from '../../tables/links.ts'
 import { release } from '../../workspaces/writes.ts'
-import { requireTarget, requireVersioned } from '../create/targets.ts'
+import { requireFolderName, requireTarget, requireVersioned } from '../create/targets.ts'
 import { requireUnrevokedCreator } from '../creator.ts'
 import type { UploadRow } from '../rules.ts'
 import { dequeueConfirm } from './pending-confirms.ts'
@@ -103,8 +103,9 @@ async function makeFile(
   { sha256, ...media }: Content,
   comment: string | null,
 ): Promise<FileResult> {
-  const { id, workspaceId, versionOf } = upload
-  const version = { ...media, blob: { id, size: upload.offset, sha256 }, comment }
+  const { id, workspaceId, versionOf, contentModifiedAt } = upload
+  const blob = { id, size: upload.offset, sha256 }
+  const version = { ...media, blob, comment, contentModifiedAt }
   if (versionOf) {
     const { file, parent } = await requireVersioned(s, { workspaceId, versionOf })
     return addVersion(s, { ...version, file, parent })
@@ -112,7 +113,7 @@ async function makeFile(
   const { folder, below } = await requireTarget(s, upload)
   return addFile(s, {
     ...version,
-    folder: await ensureFolders(s, folder, below),
+    folder: await ensureFolders(s, folder, below, requireFolderName),
     name: checkName(upload.name),
     onConflict: upload.onConflict,
     description: upload.description,

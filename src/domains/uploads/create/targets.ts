@@ -1,15 +1,27 @@
 import type { TxContext } from '../../../context.ts'
 import { NotFound } from '../../../errors/access.ts'
-import { InvalidState } from '../../../errors/entries.ts'
+import { InvalidState, NameConflict } from '../../../errors/entries.ts'
+import { byteLength } from '../../../names.ts'
+import { checkDepth } from '../../entries/paths.ts'
 import {
+  childByKey,
+  type EntryRow,
   type FileRow,
   type FolderRow,
   liveFolder,
   requireLive,
   requireLiveFolder,
 } from '../../entries/reads.ts'
-import { checkPath, childPath, type EntryName } from '../../entries/rules.ts'
-import { resolveNameConflict, toWrite } from '../../entries/writes.ts'
+import {
+  checkPath,
+  checkPathLength,
+  childPath,
+  depthOf,
+  type EntryName,
+  numberedName,
+} from '../../entries/rules.ts'
+import { toWrite } from '../../entries/writes.ts'
+import { checkMarks } from '../../tags/rules.ts'
 
 /** The target of a file: an existing folder, and the names of the folders below it that may not exist yet. */
 export type Target = { folder: FolderRow; below: EntryName[] }
@@ -41,11 +53,39 @@ export async function requireVersioned(
   throw new InvalidState('FOLDER', 'this is a folder; only files have versions').at('versionOf')
 }
 
-/** Throws NameConflict if the folder exists and already has an entry of this name. */
-export async function requireFreeName(s: TxContext, { folder, below }: Target, name: EntryName) {
+/**
+ * Returns the folder of a target, or null if it must be created. Throws InvalidInput if it cannot be created
+ * because of its depth, length or names, and NameConflict if a file has the name of one of the folders.
+ */
+export async function findTarget(
+  s: TxContext,
+  { folder, below }: Target,
+): Promise<FolderRow | null> {
+  if (below.length === 0) return folder
   const pathKey = below.reduce((key, { nameKey }) => `${key}${nameKey}/`, folder.pathKey)
   const existing = await liveFolder(s.tx, folder.workspaceId, pathKey)
-  if (existing) await resolveNameConflict(s, existing, name, 'FAIL')
+  if (existing) return existing
+  checkDepth(depthOf(folder) + below.length, ['path'])
+  checkPathLength(byteLength(pathKey))
+  await requireCreatable(s, folder, below)
+  return null
+}
+
+/** Descends to the first missing folder, and checks the names of the folders from there on. */
+async function requireCreatable({ tx }: TxContext, folder: FolderRow, below: readonly EntryName[]) {
+  let parent: FolderRow | null = folder
+  for (const { name, nameKey } of below) {
+    const child: EntryRow | null = parent && (await childByKey(tx, parent.id, nameKey))
+    if (!child) checkMarks(name, ['path'])
+    parent = child && requireFolderName(child)
+  }
+}
+
+/** Returns an entry that has the name of a folder of the target. Throws NameConflict for a file. */
+export function requireFolderName(existing: EntryRow): FolderRow {
+  if (existing.kind === 'folder') return existing
+  const { id: existingId, name } = existing
+  throw new NameConflict({ name, existingId, suggestedName: numberedName(name, 2) }).at('path')
 }
 
 /** Returns the path that the file will have. */

@@ -7,6 +7,8 @@ import { checkDescription, checkMetadata, checkNewName } from '../../entries/rul
 import { driveFolder } from '../../files/media.ts'
 import { checkTagNames } from '../../tags/rules.ts'
 import { checkSha256, checkSize, parseMediaTypeHint, receivedStatus } from '../rules.ts'
+import { contentTimeOf } from './content-time.ts'
+import { joinFolders, parseRelativePath, type RelativePath } from './relative-path.ts'
 
 type Maybe<T> = T | null | undefined
 export type NewUpload = {
@@ -14,6 +16,8 @@ export type NewUpload = {
   /** Path of the folder below `folderId`, or below the root. Missing folders are created. */
   path?: Maybe<string>
   folderId?: Maybe<string>
+  /** Folders below `path`, followed by the name of the file, which applies without `name`. */
+  relativePath?: Maybe<string>
   /** Default: `upload-<id>`. */
   name?: Maybe<string>
   /** Size in bytes. If omitted, the length is deferred. */
@@ -24,6 +28,8 @@ export type NewUpload = {
   description?: Maybe<string>
   tags?: Maybe<readonly string[]>
   metadata?: Maybe<Record<string, unknown>>
+  /** Milliseconds since 1970. Default: `mtime` or `lastModified` of the metadata, if one is a time. */
+  contentModifiedAt?: Maybe<number>
   onConflict?: Maybe<NameConflictMode>
   versionOf?: Maybe<string>
   idempotencyKey?: Maybe<string>
@@ -49,12 +55,12 @@ export function createUploadRow(
   id = newId('upl'),
 ) {
   if (!viewer) throw new Unauthenticated()
-  const { name } = checkNewName(input.name ?? `upload-${id}`)
+  const relativePath = parseRelativePath(input.relativePath)
+  const { name } = checkNewName(input.name ?? relativePath.name ?? `upload-${id}`)
   const size = input.size == null ? null : checkSize(input.size, limits.maxUploadBytes)
   if (size === null && input.transport === 'SIGNED_PUT') {
     throw new InvalidInput({ path: ['size'], message: 'is required for SIGNED_PUT' })
   }
-  const isAutoFiled = autoFile && input.folderId == null && input.versionOf == null
   return {
     id,
     workspaceId: input.workspaceId,
@@ -63,7 +69,7 @@ export function createUploadRow(
     status: receivedStatus(0, size),
     name,
     folderId: input.folderId ?? null,
-    path: input.path ?? (isAutoFiled ? driveFolder(name) : ''),
+    path: folderPathOf(input, relativePath, autoFile ? driveFolder(name) : ''),
     versionOf: input.versionOf ?? null,
     size,
     offset: 0,
@@ -73,6 +79,7 @@ export function createUploadRow(
     description: input.description == null ? null : checkDescription(input.description),
     tags: input.tags == null ? null : JSON.stringify(checkTagNames(input.tags)),
     metadata: input.metadata == null ? null : checkMetadata(input.metadata),
+    contentModifiedAt: input.contentModifiedAt ?? contentTimeOf(timesIn(input.metadata)),
     onConflict: input.onConflict ?? 'FAIL',
     autoConfirm: input.autoConfirm ? 1 : 0,
     tusMetadata: input.tusMetadata ?? null,
@@ -85,3 +92,16 @@ export function createUploadRow(
     concat: input.concat ?? null,
   }
 }
+
+/** Returns the path of the folder. `drivePath` applies to a file that is stated to be in no folder at all. */
+function folderPathOf(
+  { path, folderId, versionOf }: NewUpload,
+  relativePath: RelativePath,
+  drivePath: string,
+): string {
+  if (versionOf != null) return path ?? ''
+  if (path == null && folderId == null && relativePath.folders === '') return drivePath
+  return joinFolders(path ?? '', relativePath)
+}
+
+const timesIn = (metadata: NewUpload['metadata']) => [metadata?.mtime, metadata?.lastModified]
