@@ -9,8 +9,9 @@ const MAX_PREFIX_LENGTH = 256
 const PREFIX = /^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)+$/
 
 /**
- * Returns PUBLIC_URL, else the URL that the Host header and, behind a trusted proxy, X-Forwarded-* report, both
- * without a trailing slash. Throws HttpError (400) for an invalid host. Other invalid headers are ignored.
+ * Returns PUBLIC_URL, else the URL that the Host header and, behind a trusted proxy, X-Forwarded-* report,
+ * both without a trailing slash. Throws HttpError (400) for an invalid host. Other invalid headers are
+ * ignored.
  */
 export function publicUrlOf(
   { publicUrl, trustProxy }: Pick<Config, 'publicUrl' | 'trustProxy'>,

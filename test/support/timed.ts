@@ -8,8 +8,8 @@ type Asks = { ask: (query: string) => Promise<unknown> }
 const SAMPLES = 9
 
 /**
- * Returns the median time of a trivial request in milliseconds. What must be fast is a multiple of it, because
- * it grows with the load of the machine.
+ * Returns the median time of a trivial request in milliseconds. What must be fast is a multiple of it,
+ * because it grows with the load of the machine.
  */
 async function requestMs({ ask }: Asks): Promise<number> {
   const times: number[] = []

@@ -7,8 +7,9 @@ const LINGER_MS = 1000
 type ParseError = Error & { code?: string; rawPacket?: Buffer }
 
 /**
- * Answers requests that Node cannot parse, such as those whose headers exceed MAX_HEADER_BYTES, with one line of
- * JSON and CORS headers, and closes the connection. `inFlight`: the responses that have begun or will begin.
+ * Answers requests that Node cannot parse, such as those whose headers exceed MAX_HEADER_BYTES, with one line
+ * of JSON and CORS headers, and closes the connection. `inFlight`: the responses that have begun or will
+ * begin.
  */
 export function answerMalformed(
   server: Server,

@@ -39,8 +39,8 @@ export function createParser({ headers }: IncomingMessage, maxFileBytes: number)
 }
 
 /**
- * Returns the file name that the parser reports for the bytes of `filename`: UTF-8 (RFC 7578, section 5.1), or
- * else Latin-1. Returns a name from `filename*` unchanged, which the parser has decoded.
+ * Returns the file name that the parser reports for the bytes of `filename`: UTF-8 (RFC 7578, section 5.1),
+ * or else Latin-1. Returns a name from `filename*` unchanged, which the parser has decoded.
  */
 export function fileNameOf(parsed: string): string {
   if (/[^\0-\xff]/.test(parsed)) return parsed

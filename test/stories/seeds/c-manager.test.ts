@@ -519,7 +519,7 @@ test('seed C76: a full workspace refuses new bytes, and reads and deletes go on'
     'upload-length': '5',
     'upload-metadata': `workspaceId ${btoa(lab.id)}`,
   }
-  expect((await holdall.http('/uploads', { method: 'POST', headers })).status).toBe(507)
+  expect((await holdall.http('/uploads', { method: 'POST', headers })).status).toBe(422)
   expect((await download(holdall, file.id)).toString()).toBe('c76.txt')
   await trashEntries(holdall, file)
 })

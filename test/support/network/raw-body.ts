@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
 /**
- * How a client sends a body: `first` writes all of it before it reads, as simple clients do; `meanwhile` reads
- * while it writes and stops at the response, as a proxy without request buffering does.
+ * How a client sends a body: `first` writes all of it before it reads, as simple clients do; `meanwhile`
+ * reads while it writes and stops at the response, as a proxy without request buffering does.
  */
 export type Reading = 'first' | 'meanwhile'
 
