@@ -3,6 +3,7 @@ import type { HttpError } from '../errors.ts'
 import { abortError, malformed } from './form-errors.ts'
 import { collectFiles, type FilePart, type StoredPart } from './form-files.ts'
 import { createParser, type FormParser, MAX_FIELDS } from './form-parser.ts'
+import { repairPartHeaders } from './part-headers.ts'
 
 /** Maximum size of everything in a form except its files. */
 export const MAX_FORM_OVERHEAD_BYTES = 1_000_000
@@ -39,12 +40,14 @@ export async function readForm<T>(
   form.on('error', (error: Error) => reject(malformed(error.message))).once('close', resolve)
   req.once('close', () => req.complete || reject(malformed('the body broke off')))
   stop.addEventListener('abort', () => reject(abortError(stop.reason)), { once: true })
+  const repair = repairPartHeaders(req.headers['content-type'] ?? '')
   try {
-    req.pipe(form)
+    req.pipe(repair).pipe(form)
     await parsed
     return { fields, files: await collecting.files() }
   } finally {
-    req.unpipe(form)
+    req.unpipe(repair)
+    repair.destroy()
     form.destroy()
     await collecting.stop()
   }

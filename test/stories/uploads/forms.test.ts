@@ -173,6 +173,41 @@ test('a file name in Latin-1 is decoded', async () => {
   expect(await response.json()).toMatchObject({ path: 'Größe.txt' })
 })
 
+test.each([
+  "UTF-8''%ff%fe.txt",
+  'UTF-8Größe.txt',
+  "klingon'en'a.txt",
+  '"UTF-8\'\'a.txt"',
+  "UTF-8''a b.txt",
+  '',
+])(
+  'a file name in filename* that cannot be decoded gives way to filename: %s',
+  async (extended) => {
+    await using here = await open()
+    const { holdall, workspaceId } = here
+    const names = `filename="plain; filename*=x.txt"; filename*=${extended}`
+    const body = `--b\r\nContent-Disposition: form-data; name="file"; ${names}\r\nContent-Type: text/plain\r\n\r\nfilename*=x\r\n--b--\r\n`
+    const response = await holdall.http(`/files?workspaceId=${workspaceId}`, {
+      method: 'POST',
+      headers: boundary,
+      body,
+    })
+    expect(await response.json()).toMatchObject({ path: 'plain; filename*=x.txt', size: 11 })
+  },
+)
+
+test('a file name in filename* that can be decoded counts', async () => {
+  await using here = await open()
+  const { holdall, workspaceId } = here
+  const names = `filename="plain.txt"; filename*=UTF-8''Gr%C3%B6%C3%9Fe.txt`
+  const response = await holdall.http(`/files?workspaceId=${workspaceId}`, {
+    method: 'POST',
+    headers: boundary,
+    body: `--b\r\nContent-Disposition: form-data; name="file"; ${names}\r\n\r\nx\r\n--b--\r\n`,
+  })
+  expect(await response.json()).toMatchObject({ path: 'Größe.txt' })
+})
+
 test('query parameters apply where the form has no such field', async () => {
   await using here = await open()
   const { holdall, workspaceId } = here
