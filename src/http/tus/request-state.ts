@@ -8,6 +8,7 @@ import {
 } from '../../domains/uploads/receive/leases.ts'
 import {
   isAutoConfirming,
+  isConcatenating,
   isTerminal,
   statusAt,
   type UploadRow,
@@ -56,11 +57,16 @@ export async function acquireLease(state: TusRequestState, id: string): Promise<
   return state.lease.upload
 }
 
-/** Stops the writer of the upload and returns the row. Throws 423 if it does not end in time. */
+/**
+ * Stops the writer of the upload and returns the row. Throws 423 if it does not end in time. HEAD does not
+ * stop a concatenation, which a client that polls would otherwise prevent.
+ */
 export async function readAfterWriter(
-  { ctx, stop }: TusRequestState,
+  { ctx, request, stop }: TusRequestState,
   id: string,
 ): Promise<UploadRow | null> {
+  const upload = request.method === 'HEAD' ? await uploadById(ctx.db, id) : null
+  if (upload && isConcatenating(upload)) return upload
   const preempted = await preemptWriter(ctx, id, stop)
   if (!preempted) throw lockedError('another request for this upload is still running')
   return preempted.upload

@@ -234,7 +234,7 @@ describe('a refused automatic confirm is final', () => {
     await using tus = await openTus()
     const { holdall } = tus
     const { url, other, last, id } = await refused(tus)
-    expect([last.status, (await tus.head(url)).status]).toEqual([409, 410])
+    expect([last.status, (await tus.head(url)).status]).toEqual([422, 410])
     expect(await jobsOf(holdall)).toEqual([])
     const again = await attempt(holdall, 'confirmUpload', { uploadId: id }, 'file { id }')
     expect(again).toMatchObject({ code: 'NAME_CONFLICT' })
