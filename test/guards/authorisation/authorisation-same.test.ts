@@ -45,15 +45,23 @@ async function seen(ask: () => Promise<unknown>) {
   return { answer: text, requested }
 }
 
-/** Expects the same response and the same statements for a foreign id and for an unknown id. */
+const ATTEMPTS = 3
+
+/**
+ * Expects the same response and the same statements for a foreign id and for an unknown id, in one of three
+ * attempts: a job of the server may run beside one of them, but not beside all.
+ */
 async function expectSame(
   ask: (id: string) => Promise<unknown>,
   foreign: string,
   nothing = absent(foreign),
 ) {
-  const [one, other] = [await seen(() => ask(foreign)), await seen(() => ask(nothing))]
-  expect(one.answer).toBe(other.answer)
-  expect(one.requested).toEqual(other.requested)
+  for (let attempt = 1; ; attempt++) {
+    const [one, other] = [await seen(() => ask(foreign)), await seen(() => ask(nothing))]
+    expect(one.answer).toBe(other.answer)
+    if (attempt < ATTEMPTS && one.requested.join() !== other.requested.join()) continue
+    return expect(one.requested).toEqual(other.requested)
+  }
 }
 
 const fields = schema.getMutationType()?.getFields() ?? {}
