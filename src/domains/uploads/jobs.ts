@@ -1,8 +1,8 @@
-import { inLockedTransaction, type ServiceContext } from '../../context.ts'
+import type { ServiceContext } from '../../context.ts'
 import { leaseNow } from '../../database/clock.ts'
 import { isOverdue } from './reads.ts'
 import type { UploadRow } from './rules.ts'
-import { deleteBytes, recordFailure, terminateUpload } from './terminate.ts'
+import { failUpload } from './terminate.ts'
 
 const BATCH_SIZE = 100
 
@@ -35,13 +35,8 @@ export async function expireUpload(
   ctx: ServiceContext,
   { id, workspaceId }: UploadKey,
 ): Promise<boolean> {
-  const ended = await inLockedTransaction(ctx, [workspaceId], async (s) => {
-    const ended = await terminateUpload(s, { id }, 'EXPIRED')
-    if (ended) await recordFailure(s, ended, 'UPLOAD_EXPIRED')
-    return ended
-  })
-  if (ended) await deleteBytes(ctx.blobs, id)
-  return ended !== null
+  const failure = { status: 'EXPIRED', code: 'UPLOAD_EXPIRED' } as const
+  return (await failUpload(ctx, { id, workspaceId }, failure)) !== null
 }
 
 /**

@@ -14,12 +14,8 @@ import { isFinal, statusesBefore, type UploadRow } from './rules.ts'
  */
 export async function cancelUpload(ctx: ServiceContext, uploadId: string): Promise<UploadRow> {
   const upload = await requireOwnUpload(ctx.db, ctx.viewer, uploadId)
-  const ended = await inLockedTransaction(ctx, [upload.workspaceId], async (s) => {
-    const ended = await terminateUpload(s, { id: upload.id }, 'CANCELED')
-    if (ended) await recordFailure(s, ended, 'CANCELED')
-    return ended
-  })
-  if (ended) await deleteBytes(ctx.blobs, upload.id)
+  const { id, workspaceId } = upload
+  const ended = await failUpload(ctx, { id, workspaceId }, { status: 'CANCELED', code: 'CANCELED' })
   if (ended) return ended
   const { status } = await requireOwnUpload(ctx.db, ctx.viewer, uploadId)
   if (status === 'COMPLETE' || status === 'PROCESSING') {
@@ -42,6 +38,7 @@ export async function expireResource(
     .execute()
 }
 
+type EndStatus = 'CANCELED' | 'EXPIRED' | 'FAILED'
 type TerminationChanges = Partial<Pick<UploadRow, 'idempotencyKey' | 'failures'>>
 
 /**
@@ -52,7 +49,7 @@ type TerminationChanges = Partial<Pick<UploadRow, 'idempotencyKey' | 'failures'>
 export async function terminateUpload(
   s: TxContext,
   { id, fence }: { id: string; fence?: number },
-  status: 'CANCELED' | 'EXPIRED' | 'FAILED',
+  status: EndStatus,
   changes: TerminationChanges = {},
 ): Promise<UploadRow | null> {
   const ended = await s.tx
@@ -71,6 +68,26 @@ export async function terminateUpload(
   await release(s, ended.workspaceId, ended.reservedBytes)
   await s.tx.updateTable('uploads').set({ reservedBytes: 0 }).where('id', '=', id).execute()
   return { ...ended, reservedBytes: 0 }
+}
+
+type Failure = { status: EndStatus; code: string; changes?: TerminationChanges }
+
+/**
+ * Ends an upload without a file like terminateUpload, in a transaction of its own, logs it with the error
+ * code, and deletes its bytes.
+ */
+export async function failUpload(
+  ctx: ServiceContext,
+  upload: { id: string; workspaceId: string; fence?: number },
+  { status, code, changes }: Failure,
+): Promise<UploadRow | null> {
+  const ended = await inLockedTransaction(ctx, [upload.workspaceId], async (s) => {
+    const ended = await terminateUpload(s, upload, status, changes)
+    if (ended) await recordFailure(s, ended, code)
+    return ended
+  })
+  if (ended) await deleteBytes(ctx.blobs, upload.id)
+  return ended
 }
 
 /** Logs that an upload ended without a file. `code` is the error code. */

@@ -5,7 +5,7 @@ import { uploadById, uploadsById } from '../reads.ts'
 import { acquireWriteLease, type WriteLease } from '../receive/leases.ts'
 import { commitOffset } from '../receive/offsets.ts'
 import { isConcatenating, isPartial, isTerminal, statusAt, type UploadRow } from '../rules.ts'
-import { deleteBytes, deletePart, recordFailure, terminateUpload } from '../terminate.ts'
+import { deletePart, failUpload, terminateUpload } from '../terminate.ts'
 import { concatPartsJob, enqueueConcat } from './concat-parts-job.ts'
 
 /** Interval at which the job looks for parts that have ended. A part that is complete starts it at once. */
@@ -44,12 +44,8 @@ async function canArrive(ctx: ServiceContext, parts: UploadRow[]): Promise<boole
 async function cancelFinal(ctx: ServiceContext, id: string) {
   const final = await uploadById(ctx.db, id)
   if (!final) return
-  const ended = await inLockedTransaction(ctx, [final.workspaceId], async (s) => {
-    const ended = await terminateUpload(s, { id }, 'CANCELED')
-    if (ended) await recordFailure(s, ended, 'UPLOAD_INCOMPLETE')
-    return ended
-  })
-  if (ended) await deleteBytes(ctx.blobs, id)
+  const { workspaceId } = final
+  await failUpload(ctx, { id, workspaceId }, { status: 'CANCELED', code: 'UPLOAD_INCOMPLETE' })
 }
 
 /** Appends what has arrived. Returns whether the final upload waits for bytes of a part. */

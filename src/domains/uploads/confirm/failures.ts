@@ -1,8 +1,8 @@
-import { inLockedTransaction, type ServiceContext } from '../../../context.ts'
+import type { ServiceContext } from '../../../context.ts'
 import { DomainError } from '../../../errors/domain-error.ts'
 import { ChecksumMismatch } from '../../../errors/uploads.ts'
 import { type UploadFailure, type UploadRow, withFailure } from '../rules.ts'
-import { deleteBytes, recordFailure, terminateUpload } from '../terminate.ts'
+import { failUpload } from '../terminate.ts'
 
 /**
  * Releases a claim and records the error. If the bytes do not match the announced checksum, the upload
@@ -18,13 +18,8 @@ export async function releaseClaim(
     error instanceof ChecksumMismatch && error.expected === claimed.sha256 ? error : null
   const failures = withFailure(claimed, failureOf(error, ctx.now(), mismatch))
   if (!mismatch) return resetToReceived(ctx, claimed, failures)
-  const failed = await inLockedTransaction(ctx, [claimed.workspaceId], async (s) => {
-    const failed = await terminateUpload(s, claimed, 'FAILED', { failures })
-    if (failed) await recordFailure(s, failed, mismatch.code)
-    return failed
-  })
-  if (failed) await deleteBytes(ctx.blobs, claimed.id)
-  return failed !== null
+  const failure = { status: 'FAILED', code: mismatch.code, changes: { failures } } as const
+  return (await failUpload(ctx, claimed, failure)) !== null
 }
 
 async function resetToReceived({ db }: ServiceContext, { id, fence }: UploadRow, failures: string) {
